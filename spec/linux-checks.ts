@@ -1,0 +1,167 @@
+/** Rules of config-linux.md that a schema can't say, but for resources. */
+import type { Problem } from "./common.ts";
+import type { Config } from "./config.ts";
+import type { NamespaceType } from "./namespaces.ts";
+import { inside } from "./problems.ts";
+import { duplicates } from "./process-checks.ts";
+import type { SeccompAction } from "./seccomp.ts";
+
+/** Whether the container has a namespace of its own or joins one; else it stays in the runtime's. */
+export function hasNamespace(config: Config, type: NamespaceType): boolean {
+  return config.linux?.namespaces?.some((namespace) => namespace.type === type) ?? false;
+}
+
+export function notAbsolute(path: string, at: string): Problem[] {
+  return path.startsWith("/")
+    ? []
+    : [{ at, message: `expected an absolute path, received ${JSON.stringify(path)}` }];
+}
+
+function needsNamespace(config: Config, type: NamespaceType, at: string): Problem[] {
+  if (hasNamespace(config, type)) return [];
+  const message = `needs a ${type} namespace, or the host's own would change`;
+  return [{ at, message, hint: `add {"type": "${type}"} to linux.namespaces` }];
+}
+
+/** "Namespaces": a type may be there only once. */
+export function namespacesAreDistinct({ linux }: Config): Problem[] {
+  return duplicates(
+    (linux?.namespaces ?? []).map(({ type }) => type),
+    (index) => `linux.namespaces[${index}].type`,
+  );
+}
+
+/** "Namespaces": a path is absolute. */
+export function namespacePathsAreAbsolute({ linux }: Config): Problem[] {
+  return (linux?.namespaces ?? []).flatMap(({ path }, index) =>
+    path === undefined ? [] : notAbsolute(path, `linux.namespaces[${index}].path`),
+  );
+}
+
+/** "User namespace mappings": they are those of a user namespace. */
+export function idMappingsHaveUserNamespace(config: Config): Problem[] {
+  return (["uidMappings", "gidMappings"] as const).flatMap((name) =>
+    config.linux?.[name]?.length ? needsNamespace(config, "user", `linux.${name}`) : [],
+  );
+}
+
+/** "Offset for Time Namespace": they are those of a time namespace. */
+export function timeOffsetsHaveTimeNamespace(config: Config): Problem[] {
+  const offsets = Object.keys(config.linux?.timeOffsets ?? {});
+  return offsets.length > 0 ? needsNamespace(config, "time", "linux.timeOffsets") : [];
+}
+
+/** "Devices": major and minor are required unless the type is p; the path is a full one. */
+export function devicesAreWhole({ linux }: Config): Problem[] {
+  return (linux?.devices ?? []).flatMap((device, index) => {
+    const at = `linux.devices[${index}]`;
+    const missing = (["major", "minor"] as const).filter(
+      (name) => device.type !== "p" && device[name] === undefined,
+    );
+    return [
+      ...notAbsolute(device.path, `${at}.path`),
+      ...missing.map((name) => ({
+        at: `${at}.${name}`,
+        message: `is required for a device of type ${device.type}`,
+      })),
+    ];
+  });
+}
+
+/** ipc_namespaces(7): the kernel.* parameters that each IPC namespace has of its own. */
+const IPC_SYSCTLS =
+  /^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\..+)$/;
+
+function sysctlNamespace(name: string): NamespaceType | undefined {
+  if (IPC_SYSCTLS.test(name)) return "ipc";
+  if (name.startsWith("net.")) return "network";
+  if (name === "kernel.hostname" || name === "kernel.domainname") return "uts";
+  return undefined;
+}
+
+/** sysctl(8) takes `net/ipv4/conf/eth0.1/forwarding` too: whichever separator comes first is the one. */
+export function sysctlName(name: string): string {
+  const [separator] = /[./]/.exec(name) ?? [];
+  if (separator !== "/") return name;
+  return name.replace(/[./]/g, (character) => (character === "/" ? "." : "/"));
+}
+
+/** "Sysctl" sets parameters for the container: one that no namespace of its own holds would be set for the host. */
+export function sysctlsAreNamespaced(config: Config): Problem[] {
+  return Object.keys(config.linux?.sysctl ?? {}).flatMap((name) => {
+    const at = inside("linux.sysctl", name);
+    const type = sysctlNamespace(sysctlName(name));
+    if (type) return needsNamespace(config, type, at);
+    return [{ at, message: "is a parameter of the whole host, which a container can't set for itself" }];
+  });
+}
+
+/** "Masked Paths" and "Readonly Paths": the values must be absolute paths. */
+export function protectedPathsAreAbsolute({ linux }: Config): Problem[] {
+  return (["maskedPaths", "readonlyPaths"] as const).flatMap((name) =>
+    (linux?.[name] ?? []).flatMap((path, index) => notAbsolute(path, `linux.${name}[${index}]`)),
+  );
+}
+
+/** "Personality": no flag is supported. */
+export function personalityHasNoFlags({ linux }: Config): Problem[] {
+  if (!linux?.personality?.flags?.length) return [];
+  return [{ at: "linux.personality.flags", message: "expected no flags: the spec defines none" }];
+}
+
+function errnoProblem(action: SeccompAction, errno: number | undefined, at: string): Problem[] {
+  if (errno === undefined || action === "SCMP_ACT_ERRNO" || action === "SCMP_ACT_TRACE") return [];
+  return [{ at, message: `has a meaning only with SCMP_ACT_ERRNO or SCMP_ACT_TRACE, not with ${action}` }];
+}
+
+/** "Seccomp": an errno for an action that doesn't support one must fail. */
+export function seccompErrnosHaveUse({ linux }: Config): Problem[] {
+  const { seccomp } = linux ?? {};
+  if (!seccomp) return [];
+  return [
+    ...errnoProblem(seccomp.defaultAction, seccomp.defaultErrnoRet, "linux.seccomp.defaultErrnoRet"),
+    ...(seccomp.syscalls ?? []).flatMap(({ action, errnoRet }, index) =>
+      errnoProblem(action, errnoRet, `linux.seccomp.syscalls[${index}].errnoRet`),
+    ),
+  ];
+}
+
+function notifies({ linux }: Config): boolean {
+  const { defaultAction, syscalls = [] } = linux?.seccomp ?? {};
+  return defaultAction === "SCMP_ACT_NOTIFY" || syscalls.some(({ action }) => action === "SCMP_ACT_NOTIFY");
+}
+
+/** "Seccomp": SCMP_ACT_NOTIFY sends its descriptor to listenerPath; listenerMetadata may not be set without that. */
+export function seccompListenerIsNamed(config: Config): Problem[] {
+  const { listenerPath, listenerMetadata } = config.linux?.seccomp ?? {};
+  if (listenerPath) return [];
+  const problems: Problem[] = [];
+  if (notifies(config)) {
+    problems.push({ at: "linux.seccomp.listenerPath", message: "is required with SCMP_ACT_NOTIFY" });
+  }
+  if (listenerMetadata) {
+    problems.push({ at: "linux.seccomp.listenerMetadata", message: "may not be set without listenerPath" });
+  }
+  return problems;
+}
+
+/** "Seccomp": listenerPath is ignored when nothing uses SCMP_ACT_NOTIFY. */
+export function seccompListenerIsUsed(config: Config): Problem[] {
+  if (!config.linux?.seccomp?.listenerPath || notifies(config)) return [];
+  return [{ at: "linux.seccomp.listenerPath", message: "has no effect without SCMP_ACT_NOTIFY" }];
+}
+
+export const LINUX_CHECKS = [
+  namespacesAreDistinct,
+  namespacePathsAreAbsolute,
+  idMappingsHaveUserNamespace,
+  timeOffsetsHaveTimeNamespace,
+  devicesAreWhole,
+  sysctlsAreNamespaced,
+  protectedPathsAreAbsolute,
+  personalityHasNoFlags,
+  seccompErrnosHaveUse,
+  seccompListenerIsNamed,
+] as const;
+
+export const LINUX_WARNINGS = [seccompListenerIsUsed] as const;

@@ -1,0 +1,180 @@
+/**
+ * The container's cgroups as directories: made before init is born, removed with the container. init joins those of v1 by
+ * itself (plan/cgroup.ts): a thread that moves itself takes no lock of the whole machine, a process moved by another does.
+ */
+import { mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { KontenaError } from "../error.ts";
+import { rawSyscall } from "../kernel/libc.ts";
+import type { Hierarchy } from "../plan/input.ts";
+
+export interface Cgroup {
+  /** Path below each hierarchy's mount point. */
+  path: string;
+  /** Directories of the container, one a hierarchy. */
+  directories: string[];
+  /** All directories that were made for it, the topmost first. */
+  made: string[];
+}
+
+interface NodeError {
+  code?: string;
+}
+
+const codeOf = (error: unknown) => (error as NodeError).code ?? "EIO";
+
+function failed(what: string, path: string, error: unknown): KontenaError {
+  const errno = codeOf(error);
+  return new KontenaError("CGROUP_FAILED", `cannot ${what} the cgroup ${path}: ${errno}`, {
+    at: "linux.cgroupsPath",
+    path,
+    errno,
+  });
+}
+
+/** mkdir -p, which tells what it made. */
+function makeDirectories(path: string, top: string): string[] {
+  try {
+    mkdirSync(path);
+    return [path];
+  } catch (error) {
+    if (codeOf(error) === "EEXIST") return [];
+    if (codeOf(error) !== "ENOENT" || path === top) throw failed("make", path, error);
+  }
+  const made = makeDirectories(dirname(path), top);
+  try {
+    mkdirSync(path);
+    made.push(path);
+  } catch (error) {
+    if (codeOf(error) !== "EEXIST") throw failed("make", path, error);
+  }
+  return made;
+}
+
+/** On v1 a new cpuset has no CPUs and no memory nodes, and takes no process until it has (cpuset(7)). */
+function fillCpuset(directory: string, top: string): void {
+  for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+    const path = join(directory, file);
+    if (directory === top || readFileSync(path, "utf8").trim() !== "") continue;
+    fillCpuset(dirname(directory), top);
+    writeFileSync(path, readFileSync(join(dirname(directory), file), "utf8").trim());
+  }
+}
+
+/**
+ * Makes the container's cgroup in every hierarchy. `onMade` hears of each directory before anything can go wrong with it.
+ * @throws KontenaError CGROUP_FAILED
+ */
+export function makeCgroup(hierarchies: readonly Hierarchy[], path: string, onMade: (cgroup: Cgroup) => void): Cgroup {
+  const cgroup: Cgroup = {
+    path,
+    directories: hierarchies.map((h) => join(h.mountpoint, path)),
+    made: [],
+  };
+  onMade(cgroup);
+  hierarchies.forEach((h, i) => {
+    const directory = cgroup.directories[i] as string;
+    cgroup.made.push(...makeDirectories(directory, h.mountpoint));
+    if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
+  });
+  return cgroup;
+}
+
+/** Moves a process into the cgroup, from outside. */
+export function joinCgroup(directories: readonly string[], pid: number): void {
+  for (const directory of directories) {
+    try {
+      writeFileSync(join(directory, "cgroup.procs"), String(pid));
+    } catch (error) {
+      throw failed("enter", directory, error);
+    }
+  }
+}
+
+/** Whether the cgroup or one above it is frozen: clone3 into it would wait until it is thawed. */
+export function isFrozen(directory: string): boolean {
+  try {
+    return /^frozen 1$/m.test(readFileSync(join(directory, "cgroup.events"), "utf8"));
+  } catch {
+    return false;
+  }
+}
+
+/** Processes in the cgroup and in those below it. */
+export function processesOf(directories: readonly string[]): number[] {
+  const pids = new Set<number>();
+  const collect = (directory: string) => {
+    for (const line of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n"))
+      if (line !== "" && line !== "0") pids.add(Number(line));
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) collect(join(directory, entry.name));
+  };
+  for (const directory of directories) {
+    try {
+      collect(directory);
+    } catch (error) {
+      // One that is gone, or going, has no processes.
+      if (!["ENOENT", "ENODEV", "EOPNOTSUPP"].includes(codeOf(error))) throw failed("read", directory, error);
+    }
+  }
+  return [...pids];
+}
+
+/** A cgroup that a dying process hasn't left yet refuses rmdir: it is asked again, for so many milliseconds in all. */
+const PATIENCE = 10_000;
+
+/** Removes the directory and those below; false when it isn't empty. */
+function removeTree(directory: string): boolean {
+  try {
+    rmdirSync(directory);
+    return true;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return true;
+    if (codeOf(error) !== "EBUSY" && codeOf(error) !== "ENOTEMPTY") throw failed("remove", directory, error);
+  }
+  let empty = true;
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory() && !removeTree(join(directory, entry.name))) empty = false;
+    if (empty) rmdirSync(directory);
+    return empty;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return true;
+    if (codeOf(error) === "EBUSY") return false;
+    throw failed("remove", directory, error);
+  }
+}
+
+/** Kills what is left in the cgroup and removes it, then the directories above that were made for it and are empty. */
+export function removeCgroup(cgroup: Cgroup): void {
+  const end = Date.now() + PATIENCE;
+  let pause = 1;
+  let left = cgroup.directories;
+  for (;;) {
+    left = left.filter((directory) => !removeTree(directory));
+    if (left.length === 0) break;
+    for (const pid of processesOf(left)) rawSyscall("kill", pid, 9);
+    if (Date.now() > end) throw failed("remove", left[0] as string, { code: "EBUSY" });
+    Bun.sleepSync(pause);
+    pause = Math.min(pause * 2, 50);
+  }
+  for (const directory of cgroup.made.toReversed()) {
+    if (cgroup.directories.includes(directory)) continue;
+    try {
+      rmdirSync(directory);
+    } catch {
+      // Another container's cgroup is in it.
+    }
+  }
+}
+
+/** A descriptor of the v2 directory for CLONE_INTO_CGROUP; undefined when the host has no v2 hierarchy. */
+export function openUnified(hierarchies: readonly Hierarchy[], cgroup: Cgroup): number | undefined {
+  const index = hierarchies.findIndex((h) => h.version === 2);
+  if (index < 0) return undefined;
+  const directory = cgroup.directories[index] as string;
+  for (let d = directory; d.length >= (hierarchies[index] as Hierarchy).mountpoint.length; d = dirname(d))
+    if (isFrozen(d)) throw new KontenaError("CGROUP_FAILED", `the cgroup ${d} is frozen`, { at: "linux.cgroupsPath", path: d });
+  return openSync(directory, "r");
+}
+

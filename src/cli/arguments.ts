@@ -1,0 +1,165 @@
+/** The options and positional arguments of each command, and the types that its code is called with. */
+import type { Arguments, Options, Positionals } from "./option.ts";
+
+export const container = {
+  id: { label: "ID", description: "the container's name", completes: "container" },
+} as const satisfies Positionals;
+
+export const newContainer = {
+  id: { label: "ID", description: "a name for the container: letters, digits, _ + - ." },
+} as const satisfies Positionals;
+
+const bundle = {
+  bundle: {
+    kind: "text",
+    short: "b",
+    value: "DIR",
+    default: ".",
+    description: "the bundle: a directory with config.json and the root file system",
+  },
+} as const satisfies Options;
+
+const format = {
+  kind: "text",
+  short: "f",
+  value: "FORMAT",
+  choices: ["table", "json"],
+  default: "table",
+  description: "table for people, json for programs",
+} as const;
+
+/** What decides the plan of a new container; `explain` has the same. */
+const planOptions = {
+  ...bundle,
+  config: {
+    kind: "text",
+    short: "f",
+    value: "FILE",
+    default: "config.json of the bundle",
+    description: "another configuration file",
+  },
+  "no-pivot": {
+    kind: "flag",
+    description: "move the mount instead of pivot_root, for a root file system on a ramdisk (less isolation)",
+  },
+  "no-new-keyring": { kind: "flag", description: "keep the caller's session keyring" },
+  "preserve-fds": {
+    kind: "number",
+    value: "N",
+    default: "0",
+    description: "hand N more descriptors to the program, from 3 (after those of $LISTEN_FDS)",
+  },
+} as const satisfies Options;
+
+export const createOptions = {
+  ...planOptions,
+  "pid-file": {
+    kind: "text",
+    value: "FILE",
+    description: "write the process id of the container's init to FILE",
+  },
+  "no-subreaper": {
+    kind: "flag",
+    description: "accepted for scripts; kontena never is a subreaper for create",
+  },
+  "console-socket": {
+    kind: "text",
+    value: "SOCKET",
+    later: true,
+    description: "socket that receives the terminal's master end",
+  },
+  "pidfd-socket": {
+    kind: "text",
+    value: "SOCKET",
+    later: true,
+    description: "socket that receives init's pidfd",
+  },
+} as const satisfies Options;
+export type CreateArguments = Arguments<typeof createOptions, typeof newContainer>;
+
+export const runOptions = {
+  ...createOptions,
+  detach: { kind: "flag", short: "d", description: "return once the program runs" },
+  keep: { kind: "flag", description: "don't delete the container when its program has ended" },
+  "no-subreaper": { kind: "flag", description: "don't adopt processes that the container leaves behind" },
+} as const satisfies Options;
+export type RunArguments = Arguments<typeof runOptions, typeof newContainer>;
+
+export type ContainerArguments = Arguments<Record<never, never>, typeof container>;
+
+export const killOptions = {
+  all: { kind: "flag", short: "a", description: "every process of the container, not only the first" },
+  regex: { kind: "flag", short: "r", later: true, description: "ID is a regular expression" },
+} as const satisfies Options;
+export const killPositionals = {
+  ...container,
+  signal: {
+    label: "SIGNAL",
+    description: "number or name, with or without SIG",
+    optional: true,
+    default: "TERM",
+    completes: "signal",
+  },
+} as const satisfies Positionals;
+export type KillArguments = Arguments<typeof killOptions, typeof killPositionals>;
+
+export const deleteOptions = {
+  force: {
+    kind: "flag",
+    short: "f",
+    description:
+      "kill what still runs, remove what a crash left, and don't mind if there is no such container",
+  },
+  regex: { kind: "flag", short: "r", later: true, description: "ID is a regular expression" },
+} as const satisfies Options;
+export type DeleteArguments = Arguments<typeof deleteOptions, typeof container>;
+
+export const listOptions = {
+  format,
+  quiet: { kind: "flag", short: "q", description: "names only, one a line" },
+} as const satisfies Options;
+export type ListArguments = Arguments<typeof listOptions>;
+
+export const specOptions = {
+  ...bundle,
+  file: {
+    kind: "text",
+    short: "f",
+    value: "FILE",
+    default: "config.json",
+    description: "the file to write, from the bundle",
+  },
+  rootless: {
+    kind: "flag",
+    description: "for a container that isn't started by root: with a user namespace",
+  },
+} as const satisfies Options;
+export type SpecArguments = Arguments<typeof specOptions>;
+
+export const explainOptions = {
+  ...planOptions,
+  format: {
+    kind: "text",
+    value: "FORMAT",
+    choices: ["text", "json"],
+    default: "text",
+    description: "text for people, json for programs",
+  },
+} as const satisfies Options;
+export const explainPositionals = {
+  id: {
+    label: "ID",
+    description: "the name that the container would have",
+    optional: true,
+    default: "example",
+  },
+} as const satisfies Positionals;
+export type ExplainArguments = Arguments<typeof explainOptions, typeof explainPositionals>;
+
+export const nsOptions = { format } as const satisfies Options;
+export type NsArguments = Arguments<typeof nsOptions, typeof container>;
+
+export const completionPositionals = {
+  shell: { label: "SHELL", description: "bash, zsh or fish", completes: "shell" },
+} as const satisfies Positionals;
+export type CompletionArguments = Arguments<Record<never, never>, typeof completionPositionals>;

@@ -1,0 +1,29 @@
+import { resolve } from "node:path";
+import type { CreateOptions } from "../../container/create.ts";
+import type { CreateArguments } from "../arguments.ts";
+
+type PlanArguments = Pick<
+  CreateArguments,
+  "bundle" | "config" | "no-pivot" | "no-new-keyring" | "preserve-fds"
+>;
+
+/** What `create`, `run` and `explain` ask of the container layer alike. Paths are the caller's, so they are made absolute here. */
+export function planOptions(id: string, args: PlanArguments): CreateOptions {
+  return {
+    id,
+    bundle: resolve(args.bundle ?? "."),
+    noPivot: args["no-pivot"],
+    noNewKeyring: args["no-new-keyring"],
+    preserveFds: args["preserve-fds"] ?? 0,
+    ...(args.config !== undefined && { config: resolve(args.config) }),
+  };
+}
+
+/** The above and what only concerns a container that is really made. */
+export function createOptions(args: CreateArguments): CreateOptions {
+  const pidFile = args["pid-file"];
+  return {
+    ...planOptions(args.id, args),
+    ...(pidFile !== undefined && { pidFile: resolve(pidFile) }),
+  };
+}

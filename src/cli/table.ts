@@ -1,0 +1,179 @@
+/**
+ * The command line as data: the fast parser, yargs, `--help`, shell completion and the manual page are all made from this table.
+ * Names and letters are those of runc 1.1 and crun 1.8, so that scripts written for either work.
+ */
+import {
+  completionPositionals,
+  container,
+  createOptions,
+  deleteOptions,
+  explainOptions,
+  explainPositionals,
+  killOptions,
+  killPositionals,
+  listOptions,
+  newContainer,
+  nsOptions,
+  runOptions,
+  specOptions,
+} from "./arguments.ts";
+import { LATER_COMMANDS } from "./later.ts";
+import type { CommandSpec, ReadyCommand } from "./option.ts";
+
+const READY_COMMANDS: readonly ReadyCommand[] = [
+  {
+    name: "run",
+    group: "life",
+    summary: "create a container, start it, wait for its end and delete it",
+    description:
+      "The whole life of a container in one command. The exit status is that of its program, or 128 + the number of the signal that ended it.",
+    examples: [
+      ["kontena run -b /srv/web web1", "runs the bundle /srv/web in the foreground, as container web1"],
+      [
+        "kontena run -d --pid-file /run/web1.pid web1",
+        "returns at once; the bundle is the current directory",
+      ],
+    ],
+    positionals: newContainer,
+    options: runOptions,
+    load: () => import("./commands/run.ts"),
+  },
+  {
+    name: "create",
+    group: "life",
+    summary: "make a container ready, without starting its program",
+    description:
+      "Reads the bundle, makes namespaces, mounts, devices and the cgroup, and leaves init waiting in there. Networks and the like can be added now; `kontena start` then runs the program.",
+    examples: [
+      [
+        "kontena create -b /srv/web --pid-file web1.pid web1",
+        "makes container web1; init's process id is in web1.pid",
+      ],
+    ],
+    positionals: newContainer,
+    options: createOptions,
+    load: () => import("./commands/create.ts"),
+  },
+  {
+    name: "start",
+    group: "life",
+    summary: "run the program of a created container",
+    description:
+      "Lets the waiting init execute the program of config.json. If that fails, start fails, and says why.",
+    examples: [["kontena start web1", "runs the program of web1 and returns"]],
+    positionals: container,
+    options: {},
+    load: () => import("./commands/start.ts"),
+  },
+  {
+    name: "kill",
+    group: "life",
+    summary: "send a signal to a container",
+    description:
+      "Sends SIGNAL to the container's first process, or to all of them. The first process of a pid namespace ignores signals that it has no handler for, except KILL and STOP.",
+    examples: [
+      ["kontena kill web1", "asks web1 to end (TERM)"],
+      ["kontena kill --all web1 KILL", "ends every process of web1"],
+    ],
+    positionals: killPositionals,
+    options: killOptions,
+    load: () => import("./commands/kill.ts"),
+  },
+  {
+    name: "delete",
+    group: "life",
+    summary: "remove a stopped container",
+    description:
+      "Removes the cgroup and the state of a container whose program has ended, and runs its poststop hooks. The bundle stays.",
+    examples: [
+      ["kontena delete web1", "removes web1, which has stopped"],
+      ["kontena delete --force web1", "removes web1 in any state"],
+    ],
+    positionals: container,
+    options: deleteOptions,
+    load: () => import("./commands/delete.ts"),
+  },
+  {
+    name: "list",
+    group: "look",
+    summary: "list the containers",
+    description: "Lists the containers of the state directory (--root).",
+    examples: [
+      ["kontena list", "a table of all containers"],
+      ["kontena list -q", "their names, for a script"],
+    ],
+    positionals: {},
+    options: listOptions,
+    load: () => import("./commands/list.ts"),
+  },
+  {
+    name: "state",
+    group: "look",
+    summary: "print the state of a container as JSON",
+    description:
+      "Prints what the runtime-spec calls the state: ociVersion, id, status (creating, created, running, stopped), pid, bundle, annotations.",
+    examples: [["kontena state web1", "prints the state of web1"]],
+    positionals: container,
+    options: {},
+    load: () => import("./commands/state.ts"),
+  },
+  {
+    name: "ns",
+    group: "look",
+    summary: "show which namespaces a container has of its own",
+    description:
+      "A namespace is the container's own, or it is shared with the host: what is shared isn't isolated.",
+    examples: [["kontena ns web1", "lists the namespaces of web1"]],
+    positionals: container,
+    options: nsOptions,
+    load: () => import("./commands/ns.ts"),
+  },
+  {
+    name: "explain",
+    group: "look",
+    summary: "print what create would do, and do nothing",
+    description:
+      "Prints the plan of a bundle: every system call in order, with the property of config.json that it comes from. Nothing is made or changed.",
+    examples: [["kontena explain -b /srv/web", "prints the plan of the bundle /srv/web"]],
+    positionals: explainPositionals,
+    options: explainOptions,
+    load: () => import("./commands/explain.ts"),
+  },
+  {
+    name: "spec",
+    group: "prepare",
+    summary: "write a config.json to start from",
+    description:
+      "Writes a complete config.json that runs `sh` from the directory rootfs beside it. An existing file is never overwritten.",
+    examples: [["mkdir -p web/rootfs && kontena spec -b web", "writes web/config.json"]],
+    positionals: {},
+    options: specOptions,
+    load: () => import("./commands/spec.ts"),
+  },
+  {
+    name: "completion",
+    group: "prepare",
+    summary: "print a completion script for a shell",
+    description: "Prints a script that teaches bash, zsh or fish the commands, options and container names.",
+    examples: [
+      ["source <(kontena completion bash)", "completion in this bash"],
+      ["kontena completion fish > ~/.config/fish/completions/kontena.fish", "completion in every fish"],
+    ],
+    positionals: completionPositionals,
+    options: {},
+    load: () => import("./commands/completion.ts"),
+  },
+];
+
+/** Every command, those of later versions last. */
+export const COMMANDS: readonly CommandSpec[] = [...READY_COMMANDS, ...LATER_COMMANDS];
+
+/** The command of this name, or undefined. */
+export function findCommand(name: string): CommandSpec | undefined {
+  return COMMANDS.find((command) => command.name === name);
+}
+
+/** The commands that this version can do. */
+export function readyCommands(): readonly ReadyCommand[] {
+  return READY_COMMANDS;
+}

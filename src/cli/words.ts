@@ -1,0 +1,42 @@
+import { GLOBAL_OPTIONS } from "./globals.ts";
+import type { Options } from "./option.ts";
+
+/** A command line taken apart, its values not yet looked at. */
+export interface Line {
+  /** The first word that isn't an option. */
+  command: string | undefined;
+  globals: Values;
+  options: Values;
+  positionals: readonly string[];
+}
+export type Values = Readonly<Record<string, string | boolean | undefined>>;
+
+/**
+ * Where the command stands: the first word that is neither a global option nor the value of one. −1 when there is none.
+ * The words before it are global options only, which is how `--rootless auto spec` and `spec --rootless` differ.
+ */
+export function commandIndex(words: readonly string[]): number {
+  for (let i = 0; i < words.length; i++) {
+    const word = words[i] ?? "";
+    if (word === "--") return -1;
+    if (!word.startsWith("-") || word === "-") return i;
+    const option = (GLOBAL_OPTIONS as Options)[word.replace(/^--?/, "")];
+    if (option && option.kind !== "flag") i++;
+  }
+  return -1;
+}
+
+/** The options that may stand after a command: its own ones, and the global ones whose name it doesn't take. */
+export function optionsAfter(own: Options): Options {
+  return { ...GLOBAL_OPTIONS, ...own };
+}
+
+/** Sorts values given after the command into global ones and the command's own. */
+export function sortValues(values: Values, own: Options): { globals: Values; options: Values } {
+  const globals: Record<string, string | boolean | undefined> = {};
+  const options: Record<string, string | boolean | undefined> = {};
+  for (const [name, value] of Object.entries(values)) {
+    (Object.hasOwn(own, name) ? options : globals)[name] = value;
+  }
+  return { globals, options };
+}

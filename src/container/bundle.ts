@@ -1,0 +1,93 @@
+/** The bundle (bundle.md): a directory with config.json, and the root file system that it names. */
+import { readFileSync, realpathSync, statSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
+import { runnableProblems } from "../../spec/checks.ts";
+import type { Config } from "../../spec/config.ts";
+import { parseConfig } from "../../spec/parse.ts";
+import { type ErrorCode, KontenaError, type Problem } from "../error.ts";
+import { notApplied } from "../plan/applied.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface Bundle {
+  /** Absolute path without symlinks. */
+  path: string;
+  config: Config;
+  /** Absolute path of the root file system. */
+  rootfs: string;
+}
+
+function problemsError(code: ErrorCode, message: string, path: string, problems: Problem[]): KontenaError {
+  const [only] = problems;
+  if (problems.length === 1 && only !== undefined)
+    return new KontenaError(code, only.message, {
+      ...(only.at ? { at: only.at } : {}),
+      ...(only.hint === undefined ? {} : { hint: only.hint }),
+      path,
+      problems: [],
+    });
+  return new KontenaError(code, message, { path, problems });
+}
+
+function bundleError(message: string, path: string, error: unknown, hint?: string): KontenaError {
+  const errno = (error as { code?: string }).code ?? "EIO";
+  const text = errno === "ENOENT" ? "no such file or directory" : errno;
+  return new KontenaError("BUNDLE_INVALID", `${message}: ${text}`, { path, errno, ...(hint ? { hint } : {}) });
+}
+
+/** config.json → Config: every problem at once, warnings told. */
+function readConfig(runtime: Runtime, path: string): Config {
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    throw bundleError(`cannot read ${path}`, path, error, "`kontena spec` writes a config.json to begin with");
+  }
+  const parsed = parseConfig(text);
+  for (const warning of parsed.warnings)
+    runtime.warn(warning.message, { at: warning.at, ...(warning.hint ? { hint: warning.hint } : {}) });
+  if ("problems" in parsed) {
+    if (parsed.syntax) throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, parsed.problems);
+    throw problemsError("CONFIG_INVALID", `${path} has ${parsed.problems.length} problems`, path, parsed.problems);
+  }
+  const missing = runnableProblems(parsed.config);
+  if (missing.length > 0) throw problemsError("CONFIG_INVALID", `${path} has ${missing.length} problems`, path, missing);
+  const later = notApplied(parsed.config);
+  if (later.length > 0)
+    throw problemsError(
+      "CONFIG_NOT_APPLIED",
+      `${path} asks for ${later.length} properties that this version doesn't apply yet`,
+      path,
+      later,
+    );
+  return parsed.config;
+}
+
+/** Reads and checks a bundle; nothing is changed. */
+export function loadBundle(runtime: Runtime, directory: string, configFile?: string): Bundle {
+  let path: string;
+  try {
+    path = realpathSync(directory);
+    if (!statSync(path).isDirectory())
+      throw new KontenaError("BUNDLE_INVALID", `the bundle ${directory} is not a directory`, { path: directory });
+  } catch (error) {
+    if (error instanceof KontenaError) throw error;
+    throw bundleError(`cannot open the bundle ${directory}`, directory, error);
+  }
+  const config = readConfig(runtime, configFile ?? join(path, "config.json"));
+  const root = config.root?.path ?? "";
+  const rootfs = isAbsolute(root) ? root : join(path, root);
+  try {
+    if (!statSync(rootfs).isDirectory())
+      throw new KontenaError("ROOT_FAILED", `${rootfs} is not a directory`, { at: "root.path", path: rootfs });
+  } catch (error) {
+    if (error instanceof KontenaError) throw error;
+    const errno = (error as { code?: string }).code ?? "EIO";
+    const text = errno === "ENOENT" ? "no such file or directory" : errno;
+    throw new KontenaError("ROOT_FAILED", `cannot open the root file system ${rootfs}: ${text}`, {
+      at: "root.path",
+      path: rootfs,
+      errno,
+    });
+  }
+  return { path, config, rootfs };
+}

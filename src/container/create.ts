@@ -1,0 +1,243 @@
+/**
+ * create (runtime.md, "Create"): the container is made and its program waits. What would need cleaning is written to the
+ * state before it exists, so that `delete --force` finds it whenever this process is killed.
+ */
+import { closeSync, constants, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import { joinCgroup, makeCgroup, openUnified, removeCgroup } from "../cgroup/cgroup.ts";
+import { KontenaError } from "../error.ts";
+import { type EncodedPlan, encodePlan, HEAD_SIZE, SOCKET } from "../init/encode.ts";
+import { spawnInit } from "../init/spawn.ts";
+import { awaitDone, moveAbove, openTalk, sendGo } from "../init/talk.ts";
+import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
+import { S_IF } from "../kernel/consts/stat.ts";
+import { syscall } from "../kernel/libc.ts";
+import { joinsByItself } from "../plan/join-cgroup.ts";
+import { isNew } from "../plan/input.ts";
+import { type Plan, planContainer, stepsOf } from "../plan/order.ts";
+import { STATE_DIRECTORY } from "../plan/park.ts";
+import { EXEC_PATH } from "../plan/process.ts";
+import { FIFO, makeDirectory, PLAN, removeDirectory, START_OPS, type StoredState, withLock, writeState } from "./directory.ts";
+import { type KnownCalls, recordedError } from "./failure.ts";
+import { writeMappings } from "./mappings.ts";
+import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
+import { raiseLimits } from "./limits.ts";
+import { checkResults, chooseProgram } from "./results.ts";
+import type { Runtime } from "./runtime.ts";
+import { readStat } from "./task.ts";
+import { endInit } from "./wait.ts";
+
+export type { CreateOptions } from "./prepare.ts";
+
+/** A container that this process has created. */
+export interface Container {
+  id: string;
+  /** Host pid of its init. */
+  pid: number;
+  /** Refers to init until it is closed. */
+  pidfd: number;
+  directory: string;
+}
+
+/** The spec's version that states are written in. */
+export const OCI_VERSION = "1.3.0";
+
+/** What is under way, so that a failure can undo it. */
+interface Making {
+  directory: string;
+  state: StoredState;
+  pidfd?: number;
+  descriptors: Set<number>;
+}
+
+function firstState(options: CreateOptions, prepared: Prepared): StoredState {
+  const { bundle, input } = prepared;
+  const { annotations } = bundle.config;
+  return {
+    format: 1,
+    ociVersion: OCI_VERSION,
+    id: options.id,
+    status: "creating",
+    pid: 0,
+    startTime: "",
+    bundle: bundle.path,
+    rootfs: bundle.rootfs,
+    ...(annotations === undefined ? {} : { annotations }),
+    created: new Date().toISOString(),
+    owner: input.host.uid,
+    ownPidNamespace: isNew(input.config, "pid"),
+  };
+}
+
+/**
+ * @throws KontenaError for whatever is wrong; then nothing of the container is left.
+ */
+export function create(runtime: Runtime, options: CreateOptions): Container {
+  const prepared = prepare(runtime, options);
+  const directory = makeDirectory(runtime, options.id);
+  return withLock(directory, options.id, () => {
+    const making: Making = { directory, state: firstState(options, prepared), descriptors: new Set() };
+    try {
+      return make(runtime, options, prepared, making);
+    } catch (error) {
+      undo(making);
+      throw error;
+    } finally {
+      for (const fd of making.descriptors) closeSync(fd);
+    }
+  });
+}
+
+function undo({ directory, state, pidfd }: Making): void {
+  if (pidfd !== undefined) {
+    endInit(state.pid, pidfd);
+    closeSync(pidfd);
+  }
+  try {
+    if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+  } finally {
+    removeDirectory(directory);
+  }
+}
+
+function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, making: Making): Container {
+  const { directory, state } = making;
+  writeState(directory, state);
+  makeFifo(directory);
+  const cgroupFd = prepareCgroup(runtime, prepared, making);
+  const { input, plan } = prepared;
+
+  const least = 3 + input.preserveFds;
+  const own = (fd: number) => {
+    const moved = moveAbove(fd, least);
+    making.descriptors.add(moved);
+    return moved;
+  };
+  const stateFd = own(syscall("openat", AT_FDCWD, directory, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0));
+  const talk = openTalk();
+  const ours = own(talk.ours);
+  const theirs = own(talk.theirs);
+  const encoded = encode(plan, theirs, stateFd);
+  const planFd = own(openSync(join(directory, PLAN), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600));
+  writeSync(planFd, encoded.bytes);
+
+  const { pid, pidfd } = spawnInit({
+    namespaces: plan.namespaces,
+    planFd,
+    plan: encoded,
+    keep: [theirs, stateFd],
+    preserveFds: input.preserveFds,
+    lastCap: input.host.lastCap,
+    ...(cgroupFd === undefined ? {} : { cgroupFd }),
+  });
+  making.pidfd = pidfd;
+  state.pid = pid;
+  state.startTime = readStat(pid)?.startTime ?? "";
+  writeState(directory, state);
+  closeSync(theirs);
+  making.descriptors.delete(theirs);
+
+  prepareInit(prepared, making, pid);
+  if (!sendGo(ours) || !awaitDone(ours)) throw initEnded(making, encoded, planFd);
+  finish(options, prepared, making, encoded, planFd);
+  if (!sendGo(ours)) throw initEnded(making, encoded, planFd);
+  return { id: options.id, pid, pidfd, directory };
+}
+
+/** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
+function makeFifo(directory: string): void {
+  const path = join(directory, FIFO);
+  syscall("mknodat", AT_FDCWD, path, S_IF.S_IFIFO | 0o622, 0);
+  syscall("fchmodat", AT_FDCWD, path, 0o622);
+}
+
+function encode(plan: Plan, socket: number, stateDirectory: number): EncodedPlan {
+  return encodePlan(
+    { create: stepsOf(plan.create), start: stepsOf(plan.start) },
+    { [SOCKET]: socket, [STATE_DIRECTORY]: stateDirectory },
+  );
+}
+
+/** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
+function prepareCgroup(runtime: Runtime, prepared: Prepared, making: Making): number | undefined {
+  const { input } = prepared;
+  if (input.cgroupPath === undefined) return undefined;
+  try {
+    const cgroup = makeCgroup(input.host.hierarchies, input.cgroupPath, (c) => {
+      making.state.cgroup = c;
+      writeState(making.directory, making.state);
+    });
+    const fd = openUnified(input.host.hierarchies, cgroup);
+    if (fd !== undefined) making.descriptors.add(fd);
+    return fd;
+  } catch (error) {
+    if (!mayGoWithout(prepared, error)) throw error;
+    runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
+    // Planned again: the plan has the steps that would enter it.
+    return withoutCgroup(prepared, making);
+  }
+}
+
+/** A user without rights on the cgroups runs containers without limits, as long as the config doesn't ask for any. */
+function mayGoWithout({ input }: Prepared, error: unknown): boolean {
+  if (!(error instanceof KontenaError) || error.code !== "CGROUP_FAILED") return false;
+  const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "");
+  return refused && input.config.linux?.cgroupsPath === undefined && input.config.linux?.resources === undefined;
+}
+
+function withoutCgroup(prepared: Prepared, making: Making): undefined {
+  if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
+  delete making.state.cgroup;
+  prepared.input = { ...prepared.input, cgroupPath: undefined };
+  prepared.plan = planContainer(prepared.input);
+  return undefined;
+}
+
+/** Between birth and the first batch: what only somebody outside can do to init. */
+function prepareInit({ input }: Prepared, { state }: Making, pid: number): void {
+  if (state.cgroup !== undefined && !joinsByItself(input)) {
+    const v1 = state.cgroup.directories.filter((_, i) => input.host.hierarchies[i]?.version === 1);
+    joinCgroup(v1, pid);
+  }
+  if (isNew(input.config, "user")) writeMappings(input, pid);
+  raiseLimits(input, pid);
+}
+
+/** init has made everything: look at what it found, choose the program, write what `start` needs. */
+function finish(options: CreateOptions, prepared: Prepared, making: Making, encoded: EncodedPlan, planFd: number): void {
+  const { directory, state } = making;
+  const memory = readFileSync(join(directory, PLAN));
+  checkResults(prepared.input, encoded, memory);
+  const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
+  writeSync(planFd, program, 0, program.length, encoded.bufferOffset(EXEC_PATH));
+  const known: KnownCalls = {};
+  for (const { address, call } of encoded.ops)
+    if (Number(address & 0xfffffffn) < encoded.parkedSize && call.fail !== undefined) {
+      const { call: name, at, fail } = call;
+      known[String(address)] = { call: name, at, fail };
+    }
+  writeFileSync(join(directory, START_OPS), JSON.stringify(known), { mode: 0o600 });
+  if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
+  state.status = "created";
+  writeState(directory, state);
+}
+
+/** Whole or not at all: an engine reads it as soon as it is there. */
+function writePidFile(path: string, pid: number): void {
+  const temporary = `${path}.${process.pid}.new`;
+  writeFileSync(temporary, String(pid));
+  renameSync(temporary, path);
+}
+
+/** Why init has ended: the record says, or else its status. */
+function initEnded(making: Making, encoded: EncodedPlan, planFd: number): KontenaError {
+  const head = new Uint8Array(HEAD_SIZE);
+  syscall("pread64", planFd, head, HEAD_SIZE, 0);
+  const calls = new Map(encoded.ops.map(({ address, call }) => [String(address), call]));
+  const recorded = recordedError(head, (address) => calls.get(address));
+  if (recorded !== undefined) return recorded;
+  const status = making.pidfd === undefined ? undefined : endInit(making.state.pid, making.pidfd);
+  return new KontenaError("INIT_DIED", `the container's init ended before it was done${status?.text ?? ""}`, {
+    hint: "it was killed: from outside, or for want of memory",
+  });
+}

@@ -1,0 +1,63 @@
+/** delete (runtime.md, "Delete"): undoes what create has made. */
+import { closeSync } from "node:fs";
+import { removeCgroup } from "../cgroup/cgroup.ts";
+import { KontenaError } from "../error.ts";
+import { rawSyscall } from "../kernel/libc.ts";
+import { directoryOf, loadState, readState, removeDirectory, type StoredState, withLock } from "./directory.ts";
+import { signalInit } from "./kill.ts";
+import type { Runtime } from "./runtime.ts";
+import { statusOf } from "./state.ts";
+import { isAlive } from "./task.ts";
+import { awaitEnd, reap } from "./wait.ts";
+
+const SIGKILL = 9;
+
+/**
+ * Removes a container. A created one may be removed as a stopped one may: engines rely on that, where the spec has only
+ * stopped ones. `force` kills what runs, and isn't astonished by an id that nobody has.
+ * @throws KontenaError NOT_FOUND, WRONG_STATUS
+ */
+export function remove(runtime: Runtime, id: string, options: { force?: boolean } = {}): void {
+  try {
+    if (options.force) stopCreator(runtime, id);
+    const { directory } = loadState(runtime, id);
+    withLock(directory, id, () => removeLocked(directory, id, options.force ?? false));
+  } catch (error) {
+    if (options.force && error instanceof KontenaError && error.code === "NOT_FOUND") return;
+    throw error;
+  }
+}
+
+/** A create that is under way holds the lock; without its init it ends by itself. */
+function stopCreator(runtime: Runtime, id: string): void {
+  const state = readState(directoryOf(runtime, id));
+  if (state?.status === "creating" && state.pid > 0) signalInit(state, SIGKILL);
+}
+
+function removeLocked(directory: string, id: string, force: boolean): void {
+  const state = readState(directory);
+  const status = statusOf(directory, state);
+  if (status === "running" && !force)
+    throw new KontenaError("WRONG_STATUS", `cannot delete container ${id} that is not stopped: ${status}`, {
+      hint: `\`kontena kill ${id} KILL\` ends it, \`kontena delete --force ${id}\` does both`,
+    });
+  if (state !== undefined) {
+    endProcess(state);
+    if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+  }
+  removeDirectory(directory);
+}
+
+/** SIGKILL, and waiting until the process is gone: what it holds can be removed only then. */
+function endProcess(state: StoredState): void {
+  if (!isAlive(state.pid, state.startTime)) return;
+  const pidfd = rawSyscall("pidfd_open", state.pid, 0);
+  if (pidfd < 0) return;
+  try {
+    if (!signalInit(state, SIGKILL)) return;
+    awaitEnd(pidfd, 10_000);
+    reap(state.pid, true);
+  } finally {
+    closeSync(pidfd);
+  }
+}

@@ -1,0 +1,155 @@
+/**
+ * The state directory, `<root>/<id>`: what one kontena process leaves for the next.
+ *
+ *   state.json   who and where; written before anything that would need cleaning, replaced by rename
+ *   plan         plan memory, mapped by init; its first bytes are the failure record
+ *   start.json   what each op after create is, so that `start` can tell a failure
+ *   exec.fifo    where init waits; gone once the program runs
+ */
+import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Cgroup } from "../cgroup/cgroup.ts";
+import { KontenaError } from "../error.ts";
+import { syscall } from "../kernel/libc.ts";
+import { checkId } from "./id.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** state.json. */
+export interface StoredState {
+  /** Version of this file's form. */
+  format: 1;
+  ociVersion: string;
+  id: string;
+  /** Two steps of create; what comes after can be seen from the process and the FIFO. */
+  status: "creating" | "created";
+  /** 0 until init is born. */
+  pid: number;
+  /** Field 22 of /proc/PID/stat, in clock ticks since boot: tells the process from a later one of the same number. */
+  startTime: string;
+  bundle: string;
+  rootfs: string;
+  annotations?: Record<string, string>;
+  /** RFC 3339, UTC. */
+  created: string;
+  /** uid of the caller of create. */
+  owner: number;
+  cgroup?: Cgroup;
+  /** Whether the container has a pid namespace of its own: then the end of init is the end of all. */
+  ownPidNamespace: boolean;
+}
+
+export const STATE = "state.json";
+export const PLAN = "plan";
+export const START_OPS = "start.json";
+export const FIFO = "exec.fifo";
+
+export function directoryOf(runtime: Runtime, id: string): string {
+  checkId(id);
+  return join(runtime.root, id);
+}
+
+/** The id is reserved by the directory's making, which the kernel does at once or not at all. */
+export function makeDirectory(runtime: Runtime, id: string): string {
+  const directory = directoryOf(runtime, id);
+  try {
+    mkdirSync(runtime.root, { recursive: true, mode: 0o700 });
+    // Search for others: in a user namespace, init opens the FIFO as somebody else.
+    mkdirSync(directory, { mode: 0o711 });
+  } catch (error) {
+    const errno = (error as { code?: string }).code ?? "EIO";
+    if (errno === "EEXIST")
+      throw new KontenaError("ID_IN_USE", `container with id exists: ${id}`, {
+        path: directory,
+        hint: `\`kontena delete ${id}\` removes it when it has stopped`,
+      });
+    throw new KontenaError("STATE_INVALID", `cannot make the state directory ${directory}: ${errno}`, {
+      path: directory,
+      errno,
+      ...(errno === "EACCES" || errno === "EROFS" ? { hint: "--root names another place" } : {}),
+    });
+  }
+  return directory;
+}
+
+/** Replaces state.json as a whole: a reader sees the old one or the new one. */
+export function writeState(directory: string, state: StoredState): void {
+  const temporary = join(directory, `${STATE}.new`);
+  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
+  renameSync(temporary, join(directory, STATE));
+}
+
+/** Undefined when create was killed before it wrote any. */
+export function readState(directory: string): StoredState | undefined {
+  const path = join(directory, STATE);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8");
+  } catch (error) {
+    if ((error as { code?: string }).code === "ENOENT") return undefined;
+    throw error;
+  }
+  try {
+    const state = JSON.parse(text) as StoredState;
+    if (state.format === 1 && typeof state.id === "string" && Number.isSafeInteger(state.pid)) return state;
+  } catch {
+    // told below
+  }
+  throw new KontenaError("STATE_INVALID", `${path} is not a state that this version of kontena wrote`, { path });
+}
+
+export function doesNotExist(id: string): KontenaError {
+  return new KontenaError("NOT_FOUND", `container does not exist: ${id}`, {
+    hint: "`kontena list` shows those that do",
+  });
+}
+
+/** The state of an existing container. @throws KontenaError NOT_FOUND */
+export function loadState(runtime: Runtime, id: string): { directory: string; state: StoredState | undefined } {
+  const directory = directoryOf(runtime, id);
+  const state = readState(directory);
+  if (state === undefined && !exists(directory)) throw doesNotExist(id);
+  return { directory, state };
+}
+
+function exists(directory: string): boolean {
+  try {
+    readdirSync(directory);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+const LOCK_EX = 2;
+
+/** Holds the container for one operation at a time; the kernel lets go when the process ends, however it ends. */
+export function withLock<T>(directory: string, id: string, action: () => T): T {
+  for (;;) {
+    let fd: number;
+    try {
+      fd = openSync(directory, "r");
+    } catch (error) {
+      if ((error as { code?: string }).code === "ENOENT") throw doesNotExist(id);
+      throw error;
+    }
+    try {
+      syscall("flock", fd, LOCK_EX);
+      // Whoever held it may have removed the container, and another one may have taken the id.
+      if (fstatSync(fd).ino === inodeOf(directory)) return action();
+    } finally {
+      closeSync(fd);
+    }
+  }
+}
+
+function inodeOf(path: string): number {
+  try {
+    return statSync(path).ino;
+  } catch {
+    return -1;
+  }
+}
+
+export function removeDirectory(directory: string): void {
+  rmSync(directory, { recursive: true, force: true });
+}

@@ -1,0 +1,69 @@
+/** explain: what create and start would do, in order, and why; nothing is done. */
+import { describe, flagNames, toText } from "../plan/describe.ts";
+import { CLONE } from "../kernel/consts/sched.ts";
+import { isNew } from "../plan/input.ts";
+import { limits } from "../plan/rlimits.ts";
+import { type CreateOptions, prepare, type Prepared } from "./prepare.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface Explained {
+  text: string;
+  json: unknown;
+}
+
+/** What the runtime's own process does around init's batches, in words. */
+function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?: string }[] {
+  const { config, cgroupPath, host } = input;
+  const flags = flagNames(plan.namespaces, CLONE);
+  const mappings = (["uidMappings", "gidMappings"] as const).map((name) => ({
+    phase: "birth",
+    what: `write ${(config.linux?.[name] ?? []).map((m) => `${m.containerID} ${m.hostID} ${m.size}`).join(", ")} to the process's ${name === "uidMappings" ? "uid_map" : "gid_map"}`,
+    at: `linux.${name}`,
+  }));
+  const raised = limits(input).filter((l) => l.at !== undefined);
+  return [
+    { phase: "state", what: "lock the id, write the state `creating`, make the exec FIFO" },
+    ...(cgroupPath === undefined
+      ? []
+      : host.hierarchies.map((h) => ({
+          phase: "cgroup",
+          what: `mkdir ${h.mountpoint}${cgroupPath}`,
+          at: "linux.cgroupsPath",
+        }))),
+    { phase: "birth", what: `clone3(${flags}) and execute init, a sealed memfd of one page`, at: "linux.namespaces" },
+    ...(isNew(config, "user") ? mappings : []),
+    ...raised.map((l) => ({
+      phase: "birth",
+      what: `raise the hard limit of ${l.name} to ${l.hard}, when it is lower`,
+      ...(l.at === undefined ? {} : { at: l.at }),
+    })),
+  ];
+}
+
+export function explain(runtime: Runtime, options: CreateOptions): Explained {
+  const prepared = prepare(runtime, options);
+  const { plan, bundle, input } = prepared;
+  const own = ownSteps(prepared);
+  const lines = own.map(({ phase, what, at }) => `  ${phase}\n    ${what}${at === undefined ? "" : `\n        [${at}]`}`);
+  const text = [
+    `bundle ${bundle.path}, root ${input.rootfs}`,
+    "",
+    "create, the runtime",
+    ...lines,
+    "",
+    toText("create, init", plan.create),
+    "",
+    toText("start, init", plan.start),
+  ].join("\n");
+  return {
+    text,
+    json: {
+      bundle: bundle.path,
+      rootfs: input.rootfs,
+      namespaces: flagNames(plan.namespaces, CLONE),
+      runtime: own,
+      create: describe(plan.create),
+      start: describe(plan.start),
+    },
+  };
+}

@@ -1,0 +1,46 @@
+/** A failure record → the error: which step, from which place of the config, what the kernel said. */
+import { readFileSync } from "node:fs";
+import { type ErrorCode, KontenaError } from "../error.ts";
+import { HEAD_SIZE, readRecord } from "../init/encode.ts";
+import type { Call } from "../init/step.ts";
+import { type ErrnoName, errnoName, errnoText } from "../kernel/errno.ts";
+
+/** What `start` needs to know of a call that another process planned. */
+export type KnownCall = Pick<Call, "call" | "at" | "fail">;
+
+/** The ops that may still fail, by address (a decimal string in JSON). */
+export type KnownCalls = Record<string, KnownCall>;
+
+function detailsOf(call: KnownCall, errno: string, log: string) {
+  const hint = call.fail?.hints?.[errno as ErrnoName];
+  const words = [hint, log === "" ? undefined : `the kernel said: ${log}`].filter((w) => w !== undefined);
+  return {
+    ...(call.at === undefined ? {} : { at: call.at }),
+    syscall: call.call,
+    errno,
+    ...(call.fail?.path === undefined ? {} : { path: call.fail.path }),
+    ...(words.length === 0 ? {} : { hint: words.join("; ") }),
+  };
+}
+
+/** The error of a failed call. */
+export function callError(call: KnownCall, errno: string, log = ""): KontenaError {
+  const code: ErrorCode = call.fail?.codes?.[errno as ErrnoName] ?? call.fail?.code ?? "INTERNAL";
+  return new KontenaError(code, `${call.fail?.message ?? call.call}: ${errnoText(errno)}`, detailsOf(call, errno, log));
+}
+
+/** The error that plan memory tells of; undefined when no step has failed. */
+export function recordedError(head: Uint8Array, known: (address: string) => KnownCall | undefined): KontenaError | undefined {
+  const record = readRecord(head);
+  if (record === undefined) return undefined;
+  const call = known(String(record.op));
+  const errno = errnoName(record.errno);
+  // Plan memory is written by a process in the container; an address that no op has is its doing, not ours.
+  if (call === undefined) return new KontenaError("INIT_DIED", `init stopped at an unknown step: ${errnoText(errno)}`);
+  return callError(call, errno, record.log);
+}
+
+/** The first bytes of the plan file. */
+export function readHead(path: string): Uint8Array {
+  return readFileSync(path).subarray(0, HEAD_SIZE);
+}

@@ -1,0 +1,73 @@
+/** Facts about the host and the caller, gathered once, before the plan. */
+import { readFileSync, statSync } from "node:fs";
+import { readHierarchies } from "../cgroup/hierarchies.ts";
+import type { Config } from "../../spec/config.ts";
+import type { Host } from "../plan/input.ts";
+
+/** Value of a line `Name:\tvalue` of /proc/PID/status. */
+function field(status: string, name: string): string {
+  return new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";
+}
+
+/** Numbers of the signals in a mask of /proc/PID/status: hexadecimal, bit N−1 for signal N. */
+export function signalsOf(mask: string): number[] {
+  const bits = BigInt(`0x${mask || "0"}`);
+  const signals: number[] = [];
+  for (let signal = 1; signal <= 64; signal++) if ((bits >> BigInt(signal - 1)) & 1n) signals.push(signal);
+  return signals;
+}
+
+const UNLIMITED = 0xffffffffffffffffn;
+
+function openFiles(limits: string): { soft: bigint; hard: bigint } | undefined {
+  const match = /^Max open files\s+(\S+)\s+(\S+)/m.exec(limits);
+  if (match === null) return undefined;
+  const value = (text = "") => (text === "unlimited" ? UNLIMITED : BigInt(text));
+  return { soft: value(match[1]), hard: value(match[2]) };
+}
+
+/**
+ * Bun raises RLIMIT_NOFILE to the hard limit as it starts, and the value before is lost; the parent's soft limit is what
+ * this process was given, unless something between the two changed it, which then shows in a lower hard limit.
+ */
+function callersOpenFiles(): { soft: bigint; hard: bigint } | undefined {
+  try {
+    const own = openFiles(readFileSync("/proc/self/limits", "utf8"));
+    const parent = openFiles(readFileSync(`/proc/${process.ppid}/limits`, "utf8"));
+    if (own === undefined || parent === undefined) return undefined;
+    return { soft: parent.soft < own.hard ? parent.soft : own.hard, hard: own.hard };
+  } catch {
+    return undefined;
+  }
+}
+
+/** What the sources of bind mounts are; one that can't be seen is left out, and init's own error tells why. */
+function sourceKinds(config: Config): Host["sources"] {
+  const kinds: Record<string, "directory" | "file"> = {};
+  for (const mount of config.mounts ?? []) {
+    const isBind = mount.type === "bind" || mount.options?.some((o) => o === "bind" || o === "rbind");
+    if (!isBind || mount.source === undefined) continue;
+    try {
+      kinds[mount.source] = statSync(mount.source).isDirectory() ? "directory" : "file";
+    } catch {
+      // open_tree(2) will say it better.
+    }
+  }
+  return kinds;
+}
+
+export function gatherHost(config: Config): Host {
+  const status = readFileSync("/proc/self/status", "utf8");
+  const ids = (name: string) => Number(field(status, name).split("\t")[1] ?? 0);
+  return {
+    uid: ids("Uid"),
+    gid: ids("Gid"),
+    permitted: BigInt(`0x${field(status, "CapPrm")}`),
+    bounding: BigInt(`0x${field(status, "CapBnd")}`),
+    lastCap: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
+    ignoredSignals: signalsOf(field(status, "SigIgn")),
+    nofile: callersOpenFiles(),
+    hierarchies: readHierarchies(),
+    sources: sourceKinds(config),
+  };
+}

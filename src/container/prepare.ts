@@ -1,0 +1,85 @@
+/** Bundle → plan: everything that can be decided before anything is done. `create` and `explain` share it. */
+import { posix } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import { KontenaError } from "../error.ts";
+import { capabilitySets } from "../plan/capabilities.ts";
+import type { Host, PlanInput } from "../plan/input.ts";
+import { isNew } from "../plan/input.ts";
+import { type Plan, planContainer } from "../plan/order.ts";
+import { type Bundle, loadBundle } from "./bundle.ts";
+import { gatherHost } from "./host.ts";
+import { checkId } from "./id.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface CreateOptions {
+  id: string;
+  /** Directory of the bundle. */
+  bundle: string;
+  /** Another config file than the bundle's config.json. */
+  config?: string;
+  /** Gets init's pid, as the host sees it, in decimal. */
+  pidFile?: string;
+  noPivot?: boolean;
+  noNewKeyring?: boolean;
+  /** How many descriptors from 3 on the program inherits. */
+  preserveFds?: number;
+}
+
+export interface Prepared {
+  bundle: Bundle;
+  input: PlanInput;
+  plan: Plan;
+}
+
+/**
+ * Without root's rights no other namespace can be made, so a user namespace is added that maps the program's user to the
+ * caller, as its owner would write it. The config file stays as it is; `explain` shows what was added.
+ */
+function impliedUserNamespace(runtime: Runtime, config: Config, host: Host): Config {
+  const namespaces = config.linux?.namespaces ?? [];
+  if (!runtime.rootless || host.uid === 0 || namespaces.length === 0 || isNew(config, "user")) return config;
+  runtime.debug("not root: adding a user namespace that maps root to the caller");
+  return { ...config, linux: { ...config.linux, namespaces: [...namespaces, { type: "user" }] } };
+}
+
+/** A user namespace without mappings maps root to the caller, the one mapping that needs no rights. */
+function defaultMappings(config: Config, host: Host): Config {
+  if (!isNew(config, "user")) return config;
+  const own = (hostID: number) => [{ containerID: 0, hostID, size: 1 }];
+  const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
+  return {
+    ...config,
+    linux: {
+      ...config.linux,
+      uidMappings: uidMappings.length > 0 ? uidMappings : own(host.uid),
+      gidMappings: gidMappings.length > 0 ? gidMappings : own(host.gid),
+    },
+  };
+}
+
+/** Where the container's cgroup lies below each hierarchy; a path that leaves it is refused. */
+export function cgroupPathOf(config: Config, id: string): string {
+  const asked = config.linux?.cgroupsPath;
+  if (asked === undefined || asked === "") return `/kontena-${id}`;
+  const path = posix.normalize(asked.startsWith("/") ? asked : `/${asked}`).replace(/\/$/, "");
+  if (path === "" || asked.split("/").includes(".."))
+    throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, { at: "linux.cgroupsPath" });
+  return path;
+}
+
+export function prepare(runtime: Runtime, options: CreateOptions): Prepared {
+  checkId(options.id);
+  const bundle = loadBundle(runtime, options.bundle, options.config);
+  const host = gatherHost(bundle.config);
+  const config = defaultMappings(impliedUserNamespace(runtime, bundle.config, host), host);
+  const input: PlanInput = {
+    config,
+    host,
+    rootfs: bundle.rootfs,
+    cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
+    preserveFds: options.preserveFds ?? 0,
+    noPivot: options.noPivot ?? false,
+  };
+  for (const { at, name, why } of capabilitySets(input).refused) runtime.warn(`${name} is left out: ${why}`, { at });
+  return { bundle, input, plan: planContainer(input) };
+}

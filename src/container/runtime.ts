@@ -1,0 +1,39 @@
+/** What every command needs: where states are kept, and whom to tell. */
+import { join } from "node:path";
+
+export interface RuntimeOptions {
+  /** Directory of the containers' states; the default depends on the user. */
+  root?: string;
+  cgroupManager?: "cgroupfs" | "systemd" | "disabled";
+  /** Whether to act as for a user without root's rights, whatever the ids say. */
+  rootless?: "true" | "false" | "auto";
+  warn(message: string, details?: { at?: string; hint?: string }): void;
+  debug(message: string): void;
+}
+
+export interface Runtime {
+  readonly root: string;
+  readonly cgroupManager: "cgroupfs" | "systemd" | "disabled";
+  readonly rootless: boolean;
+  warn(message: string, details?: { at?: string; hint?: string }): void;
+  debug(message: string): void;
+}
+
+/** `/run/kontena` for root; for others below XDG_RUNTIME_DIR, where an empty value counts as none (engines set one). */
+function defaultRoot(rootless: boolean): string {
+  if (!rootless) return "/run/kontena";
+  const base = process.env["XDG_RUNTIME_DIR"];
+  return join(base ? base : `/tmp/kontena-${process.geteuid?.() ?? 0}`, base ? "kontena" : "");
+}
+
+export function openRuntime(options: RuntimeOptions): Runtime {
+  const asked = options.rootless ?? "auto";
+  const rootless = asked === "auto" ? process.geteuid?.() !== 0 : asked === "true";
+  return {
+    root: options.root ?? defaultRoot(rootless),
+    cgroupManager: options.cgroupManager ?? "cgroupfs",
+    rootless,
+    warn: options.warn,
+    debug: options.debug,
+  };
+}

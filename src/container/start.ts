@@ -1,0 +1,96 @@
+/**
+ * start (runtime.md, "Start"): opens the exec FIFO, which lets init go on, and waits until the program runs or hasn't been
+ * able to: then the failure record says why.
+ */
+import { closeSync, constants, openSync, readFileSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import { KontenaError } from "../error.ts";
+import { POLL } from "../kernel/consts/socket.ts";
+import { ERRNO } from "../kernel/errno.ts";
+import { rawSyscall, SyscallError } from "../kernel/libc.ts";
+import { READY } from "../plan/park.ts";
+import { FIFO, loadState, PLAN, START_OPS, type StoredState, withLock } from "./directory.ts";
+import { type KnownCalls, readHead, recordedError } from "./failure.ts";
+import type { Runtime } from "./runtime.ts";
+import { statusOf } from "./state.ts";
+import { isAlive } from "./task.ts";
+import { openPidfd, poll, reap } from "./wait.ts";
+
+/** @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running */
+export function start(runtime: Runtime, id: string): void {
+  const { directory } = loadState(runtime, id);
+  withLock(directory, id, () => {
+    const { state } = loadState(runtime, id);
+    const status = statusOf(directory, state);
+    if (state === undefined || status !== "created")
+      throw new KontenaError("WRONG_STATUS", `cannot start a container in the ${status} state`, {
+        hint: status === "running" ? "it has been started already" : `\`kontena delete ${id}\` removes it`,
+      });
+    letGo(directory, state);
+  });
+}
+
+function letGo(directory: string, state: StoredState): void {
+  const pidfd = pidfdOf(state);
+  const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const said = listen(fifo, pidfd);
+    const failure = said === READY ? recorded(directory) : (recorded(directory) ?? died(said));
+    if (failure !== undefined) {
+      reap(state.pid, false);
+      throw failure;
+    }
+    unlinkSync(join(directory, FIFO));
+  } finally {
+    closeSync(fifo);
+    closeSync(pidfd);
+  }
+}
+
+function pidfdOf(state: StoredState): number {
+  try {
+    const pidfd = openPidfd(state.pid);
+    if (isAlive(state.pid, state.startTime)) return pidfd;
+    closeSync(pidfd);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+  }
+  throw died("");
+}
+
+function died(said: string): KontenaError {
+  return new KontenaError("INIT_DIED", "the container's init ended before the program ran", {
+    hint: said === "" ? "it was killed, from outside or for want of memory" : "it said something unexpected",
+  });
+}
+
+/**
+ * What init says until it closes the FIFO, which execve does, or dies. Zero bytes mean nothing by themselves: before init
+ * has opened its end, a read gives them too; poll doesn't report that end as hung up until it was once opened.
+ */
+function listen(fifo: number, pidfd: number): string {
+  const byte = new Uint8Array(64);
+  let said = "";
+  for (;;) {
+    const ready = poll([fifo, pidfd], -1);
+    const gone = ready.some((r) => r.fd === pidfd);
+    const events = ready.find((r) => r.fd === fifo)?.events ?? 0;
+    if (events !== 0) {
+      const got = rawSyscall("read", fifo, byte, byte.length);
+      if (got > 0) said += new TextDecoder().decode(byte.subarray(0, got));
+      else if (got < 0 && got !== -ERRNO.EAGAIN && got !== -ERRNO.EINTR) throw new SyscallError("read", -got);
+      if (got === 0 || (events & POLL.POLLHUP && !(events & POLL.POLLIN))) return said;
+      continue;
+    }
+    if (gone) return said;
+  }
+}
+
+/** The failure that the record in plan memory tells of. */
+function recorded(directory: string): KontenaError | undefined {
+  const head = readHead(join(directory, PLAN));
+  return recordedError(head, (address) => {
+    const known = JSON.parse(readFileSync(join(directory, START_OPS), "utf8")) as KnownCalls;
+    return known[address];
+  });
+}

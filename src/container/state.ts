@@ -1,0 +1,48 @@
+/** state (runtime.md, "Query State"): what a container is and what it does now. */
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { State } from "../../spec/state.ts";
+import { FIFO, loadState, type StoredState } from "./directory.ts";
+import type { Runtime } from "./runtime.ts";
+import { isAlive } from "./task.ts";
+
+export type Status = "creating" | "created" | "running" | "stopped";
+
+/** The spec's state, and the four properties that runc's callers know besides. */
+export interface ContainerState extends State {
+  rootfs: string;
+  /** RFC 3339. */
+  created: string;
+  /** uid of the caller of create, in decimal. */
+  owner: string;
+}
+
+/** The process and the FIFO tell; the file only knows how far create got. */
+export function statusOf(directory: string, state: StoredState | undefined): Status {
+  if (state === undefined || state.pid === 0) return "creating";
+  if (!isAlive(state.pid, state.startTime)) return "stopped";
+  if (state.status === "creating") return "creating";
+  return existsSync(join(directory, FIFO)) ? "created" : "running";
+}
+
+export function toState(directory: string, id: string, stored: StoredState | undefined): ContainerState {
+  const status = statusOf(directory, stored);
+  const pid = status === "created" || status === "running" ? (stored?.pid ?? 0) : 0;
+  return {
+    ociVersion: stored?.ociVersion ?? "1.3.0",
+    id,
+    pid,
+    status,
+    bundle: stored?.bundle ?? "",
+    rootfs: stored?.rootfs ?? "",
+    created: stored?.created ?? "",
+    annotations: stored?.annotations ?? {},
+    owner: String(stored?.owner ?? 0),
+  };
+}
+
+/** @throws KontenaError NOT_FOUND, STATE_INVALID */
+export function state(runtime: Runtime, id: string): ContainerState {
+  const { directory, state: stored } = loadState(runtime, id);
+  return toState(directory, id, stored);
+}

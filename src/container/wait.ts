@@ -1,0 +1,83 @@
+/** The end of a process: waiting for it, and bringing it about. */
+import { KontenaError } from "../error.ts";
+import { POLL } from "../kernel/consts/socket.ts";
+import { SIGKILL } from "../kernel/consts/signal.ts";
+import { ERRNO } from "../kernel/errno.ts";
+import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
+
+export interface Ended {
+  /** Exit status as a shell tells it: 128+N for signal N. */
+  code: number;
+  signal?: number;
+  /** ` (exit status 3)`, for the end of a sentence. */
+  text: string;
+}
+
+function decode(status: number): Ended {
+  const signal = status & 0x7f;
+  if (signal !== 0) return { code: 128 + signal, signal, text: ` (killed by signal ${signal})` };
+  const code = (status >> 8) & 0xff;
+  return { code, text: ` (exit status ${code})` };
+}
+
+const WNOHANG = 1;
+
+/** Reaps a child. Undefined when it runs still (with `noHang`), or isn't this process's child. */
+export function reap(pid: number, noHang: boolean): Ended | undefined {
+  const status = new Int32Array(1);
+  for (;;) {
+    const got = rawSyscall("wait4", pid, new Uint8Array(status.buffer), noHang ? WNOHANG : 0, 0);
+    if (got === pid) return decode(status[0] as number);
+    if (got === 0 || got === -ERRNO.ECHILD) return undefined;
+    if (got !== -ERRNO.EINTR) throw new SyscallError("wait4", -got);
+  }
+}
+
+export interface Readiness {
+  fd: number;
+  /** POLL* bits that are true now. */
+  events: number;
+}
+
+/** poll(2) for reading on several descriptors; waits `milliseconds`, for ever when negative. */
+export function poll(fds: readonly number[], milliseconds: number): Readiness[] {
+  const set = new Uint8Array(8 * fds.length);
+  const view = new DataView(set.buffer);
+  const end = milliseconds < 0 ? Number.POSITIVE_INFINITY : Date.now() + milliseconds;
+  for (;;) {
+    fds.forEach((fd, i) => {
+      view.setInt32(8 * i, fd, true);
+      view.setUint16(8 * i + 4, POLL.POLLIN, true);
+      view.setUint16(8 * i + 6, 0, true);
+    });
+    const left = end === Number.POSITIVE_INFINITY ? undefined : Math.max(0, end - Date.now());
+    const timeout =
+      left === undefined
+        ? undefined
+        : new Uint8Array(new BigInt64Array([BigInt(Math.floor(left / 1000)), BigInt((left % 1000) * 1_000_000)]).buffer);
+    const ready = rawSyscall("ppoll", set, fds.length, timeout, 0, 8);
+    if (ready === -ERRNO.EINTR) continue;
+    if (ready < 0) throw new SyscallError("ppoll", -ready);
+    return fds.map((fd, i) => ({ fd, events: view.getUint16(8 * i + 6, true) })).filter((r) => r.events !== 0);
+  }
+}
+
+/** A descriptor for a process that may not be our child. @throws SyscallError ESRCH when there is none */
+export function openPidfd(pid: number): number {
+  return syscall("pidfd_open", pid, 0);
+}
+
+/** Kills init and waits until it is gone, reaping it when it is our child. */
+export function endInit(pid: number, pidfd: number): Ended | undefined {
+  rawSyscall("pidfd_send_signal", pidfd, SIGKILL, 0, 0);
+  awaitEnd(pidfd, 10_000);
+  return reap(pid, true);
+}
+
+/** A process in an uninterruptible call outlives SIGKILL: after `milliseconds` that is an error. */
+export function awaitEnd(pidfd: number, milliseconds: number): void {
+  if (poll([pidfd], milliseconds).length === 0)
+    throw new KontenaError("INIT_DIED", "the container's process doesn't die: it waits for a device or a file system", {
+      hint: "see /proc/PID/stack of the process",
+    });
+}

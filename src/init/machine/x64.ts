@@ -1,0 +1,158 @@
+/**
+ * The interpreter for x86-64, and the assembler for the instructions that it needs.
+ * Encodings: Intel SDM volume 2; calling conventions: System V psABI for x86-64, appendix A.2 for system calls.
+ */
+import { MAX_ERRNO, OP_OFFSET } from "../op.ts";
+import { assemble, code, join, type Line, label, within } from "./assemble.ts";
+import type { Machine } from "./index.ts";
+import { LOOPS } from "./loops.ts";
+
+/** Register numbers as in ModRM; 8 and above need a REX bit. rsp, rbp, r12 and r13 as a base would need other forms. */
+const REGISTER = { rax: 0, rcx: 1, rdx: 2, rbx: 3, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10 } as const;
+type Register = keyof typeof REGISTER;
+
+const REX = 0x40;
+const REX_W = 0x48;
+
+const CONDITION = { c: 0x72, nc: 0x73, z: 0x74, nz: 0x75 } as const;
+
+/** REX prefix, opcode and ModRM for `reg` and the register `rm`, 64 bits wide. */
+function registers(opcode: number, reg: number, rm: number): Line {
+  return code(REX_W | ((reg >> 3) << 2) | (rm >> 3), opcode, 0xc0 | ((reg & 7) << 3) | (rm & 7));
+}
+
+/** The same for memory at `base` + `offset`. */
+function memory(opcode: number, reg: Register, base: Register, offset: number, wide = true): Line {
+  const r = REGISTER[reg];
+  const b = REGISTER[base];
+  const rex = (wide ? REX_W : REX) | ((r >> 3) << 2) | (b >> 3);
+  const prefix = rex === REX ? [] : [rex];
+  const modRm = ((r & 7) << 3) | (b & 7);
+  if (offset === 0) return code(...prefix, opcode, modRm);
+  return code(...prefix, opcode, 0x40 | modRm, within(offset, -128, 127, "offset") & 0xff);
+}
+
+/** A 32-bit number, little-endian. */
+function little(value: number): number[] {
+  const n = within(value, -(2 ** 31), 2 ** 31 - 1, "number");
+  return [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
+}
+
+const push = (reg: Register) => code(0x50 | within(REGISTER[reg], 0, 7, "register"));
+const pop = (reg: Register) => code(0x58 | within(REGISTER[reg], 0, 7, "register"));
+const move = (to: Register, from: Register) => registers(0x89, REGISTER[from], REGISTER[to]);
+const load = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset);
+/** The lower 32 bits; the upper ones become 0. */
+const load32 = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset, false);
+const store = (base: Register, offset: number, from: Register) => memory(0x89, from, base, offset);
+const test = (reg: Register) => registers(0x85, REGISTER[reg], REGISTER[reg]);
+const negate = (reg: Register) => registers(0xf7, 3, REGISTER[reg]);
+const compareMemory = (reg: Register, base: Register, offset: number) => memory(0x3b, reg, base, offset);
+/** Compares rax with a sign-extended 32-bit number. */
+const compareRax = (value: number) => code(REX_W, 0x3d, ...little(value));
+/** Shifts the lower 32 bits right by one; the bit that falls out is the carry. */
+const shiftRight32 = (reg: Register) => code(0xd1, 0xe8 | within(REGISTER[reg], 0, 7, "register"));
+const systemCall = code(0x0f, 0x05);
+const trap = code(0x0f, 0x0b);
+const ret = code(0xc3);
+
+function moveNumber(to: Register, value: bigint): Line {
+  if (value < 0n || value >= 1n << 64n) throw new RangeError(`assembler: ${value} exceeds 64 bits`);
+  const number = new Uint8Array(8);
+  new DataView(number.buffer).setBigUint64(0, value, true);
+  return code(REX_W | (REGISTER[to] >> 3), 0xb8 | (REGISTER[to] & 7), ...number);
+}
+
+function shortJump(opcode: number, target: string): Line {
+  const encode = (distance: number) => [opcode, within(distance - 2, -128, 127, "short jump") & 0xff];
+  return { kind: "branch", size: 2, target, encode };
+}
+const jump = (target: string) => shortJump(0xeb, target);
+const jumpIf = (condition: keyof typeof CONDITION, target: string) => shortJump(CONDITION[condition], target);
+/** The form for more than 128 bytes. */
+function farJumpIf(condition: keyof typeof CONDITION, target: string): Line {
+  const encode = (distance: number) => [0x0f, CONDITION[condition] + 0x10, ...little(distance - 6)];
+  return { kind: "branch", size: 6, target, encode };
+}
+
+// r10 in place of C's rcx: the kernel gets the return address in rcx.
+const ARGUMENTS = ["rdi", "rsi", "rdx", "r10", "r8", "r9"] as const;
+
+function loadArguments(): Line[] {
+  const values = ARGUMENTS.map((reg, i) => load(reg, "rbx", OP_OFFSET.args + 8 * i));
+  const cells = ARGUMENTS.flatMap((reg, i) => [
+    shiftRight32("rcx"),
+    jumpIf("nc", `literal${i}`),
+    load(reg, reg),
+    label(`literal${i}`),
+  ]);
+  return [...values, load32("rcx", "rbx", OP_OFFSET.cells), ...cells];
+}
+
+/** Runs ops from the one at rbx until a successor is 0. rbx is all that it keeps: `syscall` destroys rcx and r11. */
+function loopLines(): Line[] {
+  return [
+    label("op"),
+    ...loadArguments(),
+    load32("rax", "rbx", OP_OFFSET.nr),
+    systemCall,
+
+    load("rcx", "rbx", OP_OFFSET.result),
+    test("rcx"),
+    jumpIf("z", "stored"),
+    store("rcx", 0, "rax"),
+    label("stored"),
+
+    // Unsigned, so that only the last 4095 values are errors and an address with its top bit set isn't.
+    compareRax(-MAX_ERRNO),
+    jumpIf("nc", "error"),
+    test("rax"),
+    jumpIf("nz", "next"),
+    load("rcx", "rbx", OP_OFFSET.onZero),
+    test("rcx"),
+    jumpIf("z", "next"),
+    move("rbx", "rcx"),
+    jump("successor"),
+    label("next"),
+    load("rbx", "rbx", OP_OFFSET.next),
+    jump("successor"),
+
+    // "None expected" is 0 and needs no test of its own: rax is 1 … 4095 here.
+    label("error"),
+    negate("rax"),
+    compareMemory("rax", "rbx", OP_OFFSET.errno1),
+    jumpIf("z", "errno1"),
+    compareMemory("rax", "rbx", OP_OFFSET.errno2),
+    jumpIf("z", "errno2"),
+    load("rcx", "rbx", OP_OFFSET.record),
+    test("rcx"),
+    jumpIf("z", "recorded"),
+    store("rcx", 0, "rax"),
+    store("rcx", 8, "rbx"),
+    label("recorded"),
+    load("rbx", "rbx", OP_OFFSET.onFail),
+    jump("successor"),
+    label("errno1"),
+    load("rbx", "rbx", OP_OFFSET.onErrno1),
+    jump("successor"),
+    label("errno2"),
+    load("rbx", "rbx", OP_OFFSET.onErrno2),
+
+    label("successor"),
+    test("rbx"),
+    farJumpIf("nz", "op"),
+  ];
+}
+
+/** The loop from its source; what runs is the copy in loops.ts, and a test holds the two together. */
+export const assembleX64Loop = () => assemble(loopLines());
+
+const loop = () => Uint8Array.fromHex(LOOPS.x64);
+
+export const x64: Machine = {
+  arch: "x64",
+  elfMachine: 62,
+  pageAlign: 0x1000,
+  interpreter: () => join(assemble([push("rbx"), move("rbx", "rdi")]), loop(), assemble([pop("rbx"), ret])),
+  entry: (firstOp) => join(assemble([moveNumber("rbx", firstOp)]), loop(), assemble([trap])),
+};

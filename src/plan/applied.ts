@@ -1,0 +1,96 @@
+/**
+ * What this version doesn't apply yet. Such a property is an error that names it: a container that runs without a limit or
+ * a filter that its config asks for is worse than one that doesn't run.
+ */
+import type { Config } from "../../spec/config.ts";
+import type { Problem } from "../error.ts";
+import { hasNamespace, isNew } from "./input.ts";
+import { LATER_OPTIONS } from "./options.ts";
+
+/** A property by its path, and whether this config uses it in a way that would have to be applied. */
+type Later = (config: Config) => string[];
+
+const present = (place: string, value: unknown): string[] => {
+  if (value === undefined || value === false || value === "") return [];
+  if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return [];
+  return [place];
+};
+
+const process: Later = ({ process: p }) => [
+  ...present("process.terminal", p?.terminal),
+  ...present("process.apparmorProfile", p?.apparmorProfile),
+  ...present("process.selinuxLabel", p?.selinuxLabel),
+  ...present("process.oomScoreAdj", p?.oomScoreAdj),
+  ...present("process.scheduler", p?.scheduler),
+  ...present("process.ioPriority", p?.ioPriority),
+  ...present("process.execCPUAffinity", p?.execCPUAffinity),
+];
+
+const linux: Later = ({ linux: l }) => [
+  ...present("linux.devices", l?.devices),
+  ...present("linux.netDevices", l?.netDevices),
+  ...present("linux.sysctl", l?.sysctl),
+  ...present("linux.seccomp", l?.seccomp),
+  ...present("linux.rootfsPropagation", l?.rootfsPropagation),
+  ...present("linux.mountLabel", l?.mountLabel),
+  ...present("linux.intelRdt", l?.intelRdt),
+  ...present("linux.memoryPolicy", l?.memoryPolicy),
+  ...present("linux.personality", l?.personality),
+  ...present("linux.timeOffsets", l?.timeOffsets),
+];
+
+const resources: Later = ({ linux: l }) =>
+  Object.entries(l?.resources ?? {}).flatMap(([name, value]) => present(`linux.resources.${name}`, value));
+
+const hooks: Later = ({ hooks: h }) =>
+  Object.entries(h ?? {}).flatMap(([name, value]) => present(`hooks.${name}`, value));
+
+const namespaces: Later = ({ linux: l }) =>
+  (l?.namespaces ?? []).flatMap((n, i) => {
+    if (n.path !== undefined) return [`linux.namespaces[${i}].path`];
+    return n.type === "time" ? [`linux.namespaces[${i}]`] : [];
+  });
+
+const mounts: Later = ({ mounts: list }) =>
+  (list ?? []).flatMap((mount, i) => [
+    ...present(`mounts[${i}].uidMappings`, mount.uidMappings),
+    ...present(`mounts[${i}].gidMappings`, mount.gidMappings),
+    ...(mount.options ?? []).flatMap((option, j) => (LATER_OPTIONS.includes(option) ? [`mounts[${i}].options[${j}]`] : [])),
+  ]);
+
+const LATER: readonly Later[] = [process, linux, resources, hooks, namespaces, mounts];
+
+/** Without a mount namespace these would change the host, so they are refused, in every version. */
+function withoutMountNamespace(config: Config): Problem[] {
+  if (hasNamespace(config, "mount")) return [];
+  const places = [
+    ...present("mounts", config.mounts),
+    ...present("root.readonly", config.root?.readonly),
+    ...present("linux.maskedPaths", config.linux?.maskedPaths),
+    ...present("linux.readonlyPaths", config.linux?.readonlyPaths),
+  ];
+  return places.map((at) => ({
+    at,
+    message: "needs a mount namespace, or the host's own mounts would change",
+    hint: 'add {"type": "mount"} to linux.namespaces',
+  }));
+}
+
+/** A user namespace without a root has no one who could set the container up. */
+function mapsRoot(config: Config): Problem[] {
+  if (!isNew(config, "user")) return [];
+  return (["uidMappings", "gidMappings"] as const).flatMap((name) => {
+    const mappings = config.linux?.[name];
+    if (mappings === undefined || mappings.length === 0 || mappings.some((m) => m.containerID === 0)) return [];
+    return [{ at: `linux.${name}`, message: "must map id 0 of the container, which sets it up" }];
+  });
+}
+
+/** Everything in the config that this version refuses; none of it is ever ignored. */
+export function notApplied(config: Config): Problem[] {
+  const later = LATER.flatMap((list) => list(config)).map((at) => ({
+    at,
+    message: "this version of kontena doesn't apply it yet",
+  }));
+  return [...later, ...withoutMountNamespace(config), ...mapsRoot(config)];
+}

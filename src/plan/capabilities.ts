@@ -1,0 +1,111 @@
+/** Capabilities (config.md, "Linux Process"; capabilities(7)): five sets, exactly as asked. */
+import { type Step, struct } from "../init/step.ts";
+import { _LINUX_CAPABILITY_VERSION_3, CAPABILITIES, type CapabilityName } from "../kernel/consts/capability.ts";
+import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
+import { isNew, type PlanInput } from "./input.ts";
+
+/** Number of a capability, −1 for a name that no kernel knows. */
+export function capabilityNumber(name: string): number {
+  return CAPABILITIES.indexOf(name as CapabilityName);
+}
+
+type SetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient";
+export type CapabilitySets = Record<SetName, bigint>;
+
+/** Capabilities that were asked for and can't be had: the spec wants a warning, not a failure. */
+export interface Refused {
+  at: string;
+  name: string;
+  why: string;
+}
+
+/** The capabilities that the program could have: all of them in a user namespace of its own, else the caller's. */
+function available({ config, host }: PlanInput): bigint {
+  const known = (1n << BigInt(host.lastCap + 1)) - 1n;
+  return isNew(config, "user") ? known : host.permitted & host.bounding & known;
+}
+
+/** The sets of the config as bits, less what the kernel doesn't know or the caller doesn't have. */
+export function capabilitySets(input: PlanInput): { sets: CapabilitySets; refused: Refused[] } {
+  const sets: CapabilitySets = { bounding: 0n, effective: 0n, inheritable: 0n, permitted: 0n, ambient: 0n };
+  const refused: Refused[] = [];
+  const have = available(input);
+  const asked = input.config.process?.capabilities ?? {};
+  for (const name of Object.keys(sets) as SetName[])
+    (asked[name] ?? []).forEach((capability, i) => {
+      const number = capabilityNumber(capability);
+      const at = `process.capabilities.${name}[${i}]`;
+      if (number < 0 || number > input.host.lastCap)
+        refused.push({ at, name: capability, why: "this kernel doesn't know it" });
+      else if ((have & (1n << BigInt(number))) === 0n)
+        refused.push({ at, name: capability, why: "the caller doesn't have it" });
+      else sets[name] |= 1n << BigInt(number);
+    });
+  // The kernel refuses what breaks these rules of capset(2) and prctl(2); what can't be granted isn't a failure.
+  sets.effective &= sets.permitted;
+  sets.ambient &= sets.permitted & sets.inheritable;
+  return { sets, refused };
+}
+
+const failure = (what: string) => ({ code: "PROCESS_FAILED" as const, message: `cannot ${what}` });
+
+/** Drops from the bounding set what isn't in it: needs CAP_SETPCAP, so it comes before the ids change. */
+export function boundingSet(input: PlanInput): Step[] {
+  if (input.config.process?.capabilities === undefined) return [];
+  const { sets } = capabilitySets(input);
+  const steps: Step[] = [];
+  for (let number = 0; number <= input.host.lastCap; number++) {
+    if ((sets.bounding & (1n << BigInt(number))) !== 0n) continue;
+    // One that isn't in the caller's own bounding set can't come back.
+    if (!isNew(input.config, "user") && (input.host.bounding & (1n << BigInt(number))) === 0n) continue;
+    steps.push({
+      call: "prctl",
+      args: [PR.PR_CAPBSET_DROP, number, 0, 0, 0],
+      why: `no program in the container can gain ${CAPABILITIES[number] ?? `capability ${number}`}`,
+      at: "process.capabilities.bounding",
+      fail: failure("drop a capability from the bounding set"),
+    });
+  }
+  return steps;
+}
+
+/** Keeps the permitted set while the uid changes from 0 to the program's. */
+export function keepCapabilities({ config }: PlanInput): Step[] {
+  if (config.process?.capabilities === undefined) return [];
+  return [
+    {
+      call: "prctl",
+      args: [PR.PR_SET_KEEPCAPS, 1, 0, 0, 0],
+      why: "the change of uid doesn't take the capabilities away",
+      fail: failure("keep capabilities across the change of user"),
+    },
+  ];
+}
+
+/** The remaining four sets; execve takes KEEPCAPS away again. */
+export function setCapabilities(input: PlanInput): Step[] {
+  if (input.config.process?.capabilities === undefined) return [];
+  const { sets } = capabilitySets(input);
+  const header = struct("cap_user_header", { version: _LINUX_CAPABILITY_VERSION_3, pid: 0 });
+  const { effective, permitted, inheritable } = sets;
+  const steps: Step[] = [
+    {
+      call: "capset",
+      args: [header, struct("cap_user_data", { effective, permitted, inheritable })],
+      why: "the effective, permitted and inheritable sets",
+      at: "process.capabilities",
+      fail: failure("set the capabilities"),
+    },
+  ];
+  CAPABILITIES.forEach((name, number) => {
+    if ((sets.ambient & (1n << BigInt(number))) === 0n) return;
+    steps.push({
+      call: "prctl",
+      args: [PR.PR_CAP_AMBIENT, PR_CAP_AMBIENT.PR_CAP_AMBIENT_RAISE, number, 0, 0],
+      why: `${name} survives execve of any program`,
+      at: "process.capabilities.ambient",
+      fail: failure(`raise the ambient capability ${name}`),
+    });
+  });
+  return steps;
+}

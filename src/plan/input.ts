@@ -1,0 +1,59 @@
+/** What a plan is made from: the config, facts about the host, and the caller's options. Data only. */
+import type { Config } from "../../spec/config.ts";
+
+/** One cgroup v1 hierarchy, or the v2 one. */
+export interface Hierarchy {
+  version: 1 | 2;
+  /** Where it is mounted on the host. */
+  mountpoint: string;
+  /** v1: what names it at mount time, controllers (`cpu`, `cpuacct`) or `name=systemd`; empty on v2. */
+  options: readonly string[];
+}
+
+/** Facts about the host and the caller, gathered once before planning. */
+export interface Host {
+  /** Effective ids of the caller. */
+  uid: number;
+  gid: number;
+  /** The caller's permitted and bounding capabilities, a bit each. */
+  permitted: bigint;
+  bounding: bigint;
+  /** Highest capability that the kernel knows. */
+  lastCap: number;
+  /** Signals that this process ignores, and that would stay ignored in the program. */
+  ignoredSignals: readonly number[];
+  /** RLIMIT_NOFILE of this process's parent: Bun has raised its own. */
+  nofile: { soft: bigint; hard: bigint } | undefined;
+  /** The present limits of this process, by resource number: the hard ones bound what init may set by itself. */
+  hierarchies: readonly Hierarchy[];
+  /** What the sources of bind mounts are. */
+  sources: Readonly<Record<string, "directory" | "file">>;
+}
+
+export interface PlanInput {
+  config: Config;
+  host: Host;
+  /** Absolute path of the root file system on the host. */
+  rootfs: string;
+  /** Path of the container's cgroup below each hierarchy's mount point, begins with `/`. */
+  cgroupPath: string | undefined;
+  /** Descriptors from 3 on that the program inherits. */
+  preserveFds: number;
+  noPivot: boolean;
+}
+
+/** Whether the config asks for a new namespace of this type. */
+export function isNew(config: Config, type: string): boolean {
+  return config.linux?.namespaces?.some((n) => n.type === type && n.path === undefined) ?? false;
+}
+
+/** Whether the container has a namespace of this type that isn't the runtime's: a new or a joined one. */
+export function hasNamespace(config: Config, type: string): boolean {
+  return config.linux?.namespaces?.some((n) => n.type === type) ?? false;
+}
+
+/** Place of the namespace of this type in the config. */
+export function namespaceAt(config: Config, type: string): string {
+  const index = config.linux?.namespaces?.findIndex((n) => n.type === type) ?? -1;
+  return index < 0 ? "linux.namespaces" : `linux.namespaces[${index}]`;
+}

@@ -1,0 +1,45 @@
+/**
+ * init enters the container's cgroups of v1: it writes "0", itself, to `tasks`. A single thread that moves itself takes no
+ * lock, where a move from outside (`cgroup.procs`) waits until every CPU has passed a quiet state: milliseconds for each
+ * hierarchy (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.15). In v2 it is born there.
+ */
+import { cell, type Failure, type Step } from "../init/step.ts";
+import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
+import { close } from "./destination.ts";
+import { isNew, type PlanInput } from "./input.ts";
+
+/** Whether init has the rights to do it: as root of the first user namespace. Otherwise the runtime does. */
+export function joinsByItself({ config }: PlanInput): boolean {
+  return !isNew(config, "user");
+}
+
+export function joinCgroups(input: PlanInput): Step[] {
+  const { host, cgroupPath } = input;
+  if (cgroupPath === undefined || !joinsByItself(input)) return [];
+  return host.hierarchies
+    .filter((h) => h.version === 1)
+    .flatMap((h): Step[] => {
+      const directory = `${h.mountpoint}${cgroupPath}`;
+      const name = `cgroup ${h.options.join()}`;
+      const fail: Failure = { code: "CGROUP_FAILED", message: `cannot enter the cgroup ${directory}`, path: directory };
+      const at = "linux.cgroupsPath";
+      return [
+        {
+          call: "openat",
+          args: [AT_FDCWD, `${directory}/tasks`, O.O_WRONLY | O.O_CLOEXEC],
+          why: `the container's cgroup of ${h.options.join()}`,
+          at,
+          save: name,
+          fail,
+        },
+        {
+          call: "write",
+          args: [cell(name), "0", 1],
+          why: "init enters it",
+          at,
+          fail: { ...fail, hints: { ENOSPC: "its cpuset has no CPUs or no memory nodes" } },
+        },
+        close(name),
+      ];
+    });
+}

@@ -1,0 +1,73 @@
+/**
+ * The order of a container's birth: one list. Each line is a facility; why it stands where it does is said beside it.
+ * docs/architecture.md walks it, and a test pins it.
+ */
+import type { Pause, Phase, Step } from "../init/step.ts";
+import { boundingSet, keepCapabilities, setCapabilities } from "./capabilities.ts";
+import { devices } from "./devices.ts";
+import { inherited } from "./inherited.ts";
+import type { PlanInput } from "./input.ts";
+import { joinCgroups } from "./join-cgroup.ts";
+import { mounts } from "./mounts.ts";
+import { cgroupNamespace, cloneFlags } from "./namespaces.ts";
+import { park } from "./park.ts";
+import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
+import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirectory } from "./process.ts";
+import { setLimits } from "./rlimits.ts";
+import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
+import { becomeRoot, notDumpable, setIds, setUmask } from "./user.ts";
+import { uts } from "./uts.ts";
+
+/** What a container is, as data. */
+export interface Plan {
+  /** CLONE_NEW* for clone3. */
+  namespaces: number;
+  create: Phase[];
+  start: Phase[];
+}
+
+const phase = (name: string, ...steps: Step[][]): Phase => ({ phase: name, steps: steps.flat() });
+
+/** The runtime has written the state, moved init into its cgroup and mapped its ids. */
+const BORN: Pause = { pause: "born", why: "wait for cgroup and id mappings", silent: true };
+/** All is made; the runtime looks at the results and writes the state `created`. */
+const CREATED: Pause = { pause: "created", why: "all is made" };
+
+/** Config → plan. Pure: the same input gives the same plan. */
+export function planContainer(input: PlanInput): Plan {
+  return {
+    namespaces: cloneFlags(input.config),
+    create: [
+      phase("birth", [BORN]),
+      // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
+      phase("user", becomeRoot(input), notDumpable()),
+      phase("inherited", inherited(input)),
+      // The namespace's root is the cgroup that its creator is in.
+      phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
+      // The mask is the host's /dev/null, so it is taken while the host can still be seen.
+      phase("root", prepareRoot(input), prepareMasks(input)),
+      phase("mounts", mounts(input)),
+      // After the mounts: /dev is usually one of them.
+      phase("devices", devices(input)),
+      phase("pivot", enterRoot(input)),
+      phase("paths", maskPaths(input), readonlyPaths(input), readonlyRoot(input)),
+      phase("uts", uts(input)),
+      phase("process", workingDirectory(input), lookUpProgram(input)),
+      phase("created", [CREATED]),
+    ],
+    start: [
+      phase("park", park()),
+      phase("limits", setLimits(input)),
+      phase("umask", setUmask(input)),
+      // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.
+      phase("identity", boundingSet(input), keepCapabilities(input), setIds(input), setCapabilities(input)),
+      phase("privileges", noNewPrivileges(input)),
+      phase("execute", closeDescriptors(input), execute(input)),
+    ],
+  };
+}
+
+/** The steps of some phases, one after the other. */
+export function stepsOf(phases: readonly Phase[]): Step[] {
+  return phases.flatMap((p) => p.steps);
+}

@@ -1,0 +1,35 @@
+/** Between create and start: init waits in opening the exec FIFO, which `start` opens from the other side. */
+import { cell, type Failure, type Step } from "../init/step.ts";
+import { PARK_ADDRESS, PARK_LENGTH, SOCKET } from "../init/encode.ts";
+import { O } from "../kernel/consts/fcntl.ts";
+import { close } from "./destination.ts";
+
+/** Cell of the state directory's descriptor; given by the runtime, the only way out of the container that init keeps. */
+export const STATE_DIRECTORY = "state directory";
+export const EXEC_FIFO = "exec.fifo";
+/** What init writes when it goes on: the program follows, or a failure record. */
+export const READY = "R";
+const FIFO = "exec FIFO";
+
+const fail: Failure = { code: "INTERNAL", message: "init cannot wait for start" };
+
+export function park(): Step[] {
+  return [
+    { call: "munmap", args: [cell(PARK_ADDRESS), cell(PARK_LENGTH)], why: "create's part of the plan is done with", fail },
+    close(SOCKET),
+    {
+      call: "openat",
+      args: [cell(STATE_DIRECTORY), EXEC_FIFO, O.O_WRONLY | O.O_CLOEXEC],
+      why: "wait here until `start` opens the other end",
+      save: FIFO,
+      fail,
+    },
+    close(STATE_DIRECTORY),
+    {
+      call: "write",
+      args: [cell(FIFO), READY, 1],
+      why: "tell `start` that init goes on; no filter is loaded yet that could stop this",
+      fail: { code: "INTERNAL", message: "init cannot tell `start` that it goes on" },
+    },
+  ];
+}

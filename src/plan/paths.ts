@@ -1,0 +1,158 @@
+/** Masked and read-only paths (config-linux.md, "Masked Paths" and "Readonly Paths"). */
+import { cell, type Failure, type Step, struct } from "../init/step.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
+import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
+import { close, openInRoot } from "./destination.ts";
+import type { PlanInput } from "./input.ts";
+import { openFileSystem } from "./mounts.ts";
+
+const MASK_FILE = "mask for files";
+const MASK_DIRECTORY = "mask for directories";
+const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
+const CLONE_EMPTY = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+
+const failure = (message: string, path: string): Failure => ({ code: "PATH_PROTECTION_FAILED", message, path });
+
+/**
+ * Before pivot_root: what will cover the masked paths. The file is the host's /dev/null, not the container's, which could
+ * be anything (CVE-2025-31133), and read-only, so that its mode and owner can't be changed through the mask.
+ */
+export function prepareMasks({ config }: PlanInput): Step[] {
+  if ((config.linux?.maskedPaths ?? []).length === 0) return [];
+  const at = "linux.maskedPaths";
+  const fail = failure("cannot prepare the masks", "/dev/null");
+  const attr_set = MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NOEXEC;
+  return [
+    {
+      call: "open_tree",
+      args: [AT_FDCWD, "/dev/null", OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
+      why: "the host's /dev/null will cover files",
+      at,
+      save: MASK_FILE,
+      fail,
+    },
+    {
+      call: "mount_setattr",
+      args: [cell(MASK_FILE), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set }), 32],
+      why: "nobody changes its mode or owner through the mask",
+      at,
+      fail,
+    },
+    ...openFileSystem(
+      { type: "tmpfs", source: "tmpfs" },
+      {
+        set: attr_set | MOUNT_ATTR.MOUNT_ATTR_NODEV,
+        flags: [],
+        data: [
+          { key: "mode", value: "555", index: 0 },
+          { key: "nr_inodes", value: "1", index: 0 },
+          { key: "size", value: "4k", index: 0 },
+        ],
+      },
+      at,
+      MASK_DIRECTORY,
+      fail,
+    ),
+  ];
+}
+
+/** Covers each path that exists; a file with a device that reads as empty, a directory with an empty one. */
+export function maskPaths({ config }: PlanInput): Step[] {
+  const paths = config.linux?.maskedPaths ?? [];
+  if (paths.length === 0) return [];
+  return [
+    ...paths.map((path, i) => ({ block: maskPath(path, `linux.maskedPaths[${i}]`) })),
+    close(MASK_FILE),
+    close(MASK_DIRECTORY),
+  ];
+}
+
+function maskPath(path: string, at: string): Step[] {
+  const fail = failure(`cannot mask ${path}`, path);
+  const place = `${at} place`;
+  const cover = `${at} cover`;
+  const clone = (mask: string, why: string): Step => ({
+    call: "open_tree",
+    args: [cell(mask), "", CLONE_EMPTY],
+    why,
+    at,
+    save: cover,
+    fail,
+  });
+  const inside = `${at} inside`;
+  return [
+    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, { ENOENT: "leave" }),
+    {
+      block: [
+        clone(MASK_FILE, "a file's mask"),
+        {
+          call: "openat",
+          args: [cell(place), ".", O.O_PATH | O.O_CLOEXEC],
+          why: "is it a directory?",
+          at,
+          save: inside,
+          on: { ENOTDIR: "leave" },
+          fail,
+        },
+        close(inside),
+        close(cover),
+        clone(MASK_DIRECTORY, "a directory's mask"),
+      ],
+    },
+    {
+      call: "move_mount",
+      args: [cell(cover), "", cell(place), "", EMPTY_BOTH],
+      why: `the mask hides ${path}`,
+      at,
+      fail,
+    },
+    close(cover),
+    close(place),
+  ];
+}
+
+/** Each path that exists is mounted over itself, read-only with all that is mounted below it. */
+export function readonlyPaths({ config }: PlanInput): Step[] {
+  return (config.linux?.readonlyPaths ?? []).map((path, i) => ({
+    block: readonlyPath(path, `linux.readonlyPaths[${i}]`),
+  }));
+}
+
+function readonlyPath(path: string, at: string): Step[] {
+  const fail = failure(`cannot make ${path} read-only`, path);
+  const place = `${at} place`;
+  const tree = `${at} tree`;
+  return [
+    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, { ENOENT: "leave" }),
+    {
+      call: "open_tree",
+      args: [cell(place), "", CLONE_EMPTY | AT_RECURSIVE],
+      why: "a copy of what is there",
+      at,
+      save: tree,
+      fail,
+    },
+    {
+      call: "mount_setattr",
+      args: [
+        cell(tree),
+        "",
+        AT_EMPTY_PATH | AT_RECURSIVE,
+        struct("mount_attr", { attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY }),
+        32,
+      ],
+      why: "read-only",
+      at,
+      fail,
+    },
+    {
+      call: "move_mount",
+      args: [cell(tree), "", cell(place), "", EMPTY_BOTH],
+      why: "the read-only copy hides the writable one",
+      at,
+      fail,
+    },
+    close(tree),
+    close(place),
+  ];
+}

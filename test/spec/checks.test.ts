@@ -1,0 +1,320 @@
+/** Each rule between properties: something that keeps it, something that breaks it. */
+import { expect, test } from "bun:test";
+import { CONFIG_CHECKS, runnableProblems } from "../../spec/checks.ts";
+import { sysctlName } from "../../spec/linux-checks.ts";
+import { parseConfig } from "../../spec/parse.ts";
+import { placesOf, problemsOf, validConfig, warningsOf } from "./documents.ts";
+
+const process = (more: object) => ({ process: { cwd: "/", ...more } });
+const linux = (more: object, ...types: string[]) => ({
+  linux: { namespaces: types.map((type) => ({ type })), ...more },
+});
+const mapping = { containerID: 0, hostID: 1000, size: 1 };
+const notify = { defaultAction: "SCMP_ACT_ALLOW", syscalls: [{ names: ["a"], action: "SCMP_ACT_NOTIFY" }] };
+
+interface Rule {
+  rule: string;
+  good: object[];
+  bad: object;
+  at: string | string[];
+}
+
+const RULES: Rule[] = [
+  {
+    rule: "ociVersion is SemVer 2.0.0, below 2",
+    good: [{ ociVersion: "0.5.0-dev" }, { ociVersion: "1.2.3-rc.1+build.5" }],
+    bad: { ociVersion: "2.0.0" },
+    at: "ociVersion",
+  },
+  { rule: "ociVersion has three parts", good: [], bad: { ociVersion: "1.0" }, at: "ociVersion" },
+  { rule: "ociVersion has no leading zeros", good: [], bad: { ociVersion: "1.01.0" }, at: "ociVersion" },
+  {
+    rule: "annotations have names",
+    good: [{ annotations: { a: "" } }],
+    bad: { annotations: { "": "x" } },
+    at: 'annotations[""]',
+  },
+  {
+    rule: "hostname and domainname need a uts namespace",
+    good: [
+      { hostname: "h", domainname: "d", ...linux({}, "uts") },
+      { hostname: "h", linux: { namespaces: [{ type: "uts", path: "/proc/1/ns/uts" }] } },
+      { hostname: "" },
+    ],
+    bad: { hostname: "h", domainname: "d", ...linux({}, "pid") },
+    at: ["hostname", "domainname"],
+  },
+  {
+    rule: "hostname and domainname fit 64 bytes",
+    good: [{ hostname: "h".repeat(64), domainname: "é".repeat(32), ...linux({}, "uts") }],
+    bad: { hostname: "h".repeat(65), domainname: "é".repeat(33), ...linux({}, "uts") },
+    at: ["hostname", "domainname"],
+  },
+  {
+    rule: "a mount's uidMappings and gidMappings come together",
+    good: [{ mounts: [{ destination: "/a", uidMappings: [mapping], gidMappings: [mapping] }] }],
+    bad: { mounts: [{ destination: "/a", gidMappings: [mapping] }] },
+    at: "mounts[0].uidMappings",
+  },
+  {
+    rule: "hooks are absolute paths with a proper environment",
+    good: [{ hooks: { poststop: [{ path: "/bin/true", env: ["A="] }] } }],
+    bad: { hooks: { prestart: [{ path: "/a" }, { path: "b", env: ["A"] }] } },
+    at: ["hooks.prestart[1].path", "hooks.prestart[1].env[0]"],
+  },
+  { rule: "cwd is absolute", good: [process({})], bad: process({ cwd: "home" }), at: "process.cwd" },
+  {
+    rule: "env entries are NAME=value",
+    good: [process({ env: ["A=b=c", "B="] })],
+    bad: process({ env: ["A=b", "PATH", "=x", ""] }),
+    at: ["process.env[1]", "process.env[2]", "process.env[3]"],
+  },
+  {
+    rule: "rlimits name a resource once",
+    good: [process({ rlimits: [{ type: "RLIMIT_CPU", soft: 1, hard: 1 }] })],
+    bad: process({
+      rlimits: [
+        { type: "RLIMIT_CPU", soft: 1, hard: 1 },
+        { type: "RLIMIT_CPU", soft: 2, hard: 2 },
+      ],
+    }),
+    at: "process.rlimits[1].type",
+  },
+  {
+    rule: "rlimits are known and not above their ceiling",
+    good: [],
+    bad: process({
+      rlimits: [
+        { type: "RLIMIT_FILES", soft: 1, hard: 1 },
+        { type: "RLIMIT_CPU", soft: 2, hard: 1 },
+      ],
+    }),
+    at: ["process.rlimits[0].type", "process.rlimits[1].soft"],
+  },
+  {
+    rule: "oomScoreAdj is -1000 to 1000",
+    good: [process({ oomScoreAdj: -1000 }), process({ oomScoreAdj: 1000 })],
+    bad: process({ oomScoreAdj: 1001 }),
+    at: "process.oomScoreAdj",
+  },
+  {
+    rule: "ioPriority is 0 to 7",
+    good: [process({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 7 } })],
+    bad: process({ ioPriority: { class: "IOPRIO_CLASS_RT", priority: 8 } }),
+    at: "process.ioPriority.priority",
+  },
+  {
+    rule: "the scheduler's properties fit its policy",
+    good: [
+      process({ scheduler: { policy: "SCHED_OTHER", nice: -20, priority: 0 } }),
+      process({ scheduler: { policy: "SCHED_RR", priority: 5 } }),
+      process({ scheduler: { policy: "SCHED_DEADLINE", runtime: 1, deadline: 2, period: 3 } }),
+    ],
+    bad: process({ scheduler: { policy: "SCHED_BATCH", nice: 20, priority: 1, runtime: 1, period: 1 } }),
+    at: [
+      "process.scheduler.nice",
+      "process.scheduler.priority",
+      "process.scheduler.runtime",
+      "process.scheduler.period",
+    ],
+  },
+  {
+    rule: "a namespace type is there once",
+    good: [linux({}, "pid", "uts")],
+    bad: linux({}, "pid", "uts", "pid"),
+    at: "linux.namespaces[2].type",
+  },
+  {
+    rule: "a namespace's path is absolute",
+    good: [linux({ namespaces: [{ type: "pid", path: "/proc/1/ns/pid" }] })],
+    bad: linux({ namespaces: [{ type: "pid", path: "ns/pid" }] }),
+    at: "linux.namespaces[0].path",
+  },
+  {
+    rule: "id mappings need a user namespace",
+    good: [linux({ uidMappings: [mapping], gidMappings: [mapping] }, "user"), linux({ uidMappings: [] })],
+    bad: linux({ uidMappings: [mapping], gidMappings: [mapping] }, "pid"),
+    at: ["linux.uidMappings", "linux.gidMappings"],
+  },
+  {
+    rule: "time offsets need a time namespace",
+    good: [linux({ timeOffsets: { boottime: { secs: 1 } } }, "time"), linux({ timeOffsets: {} })],
+    bad: linux({ timeOffsets: { boottime: { secs: 1 } } }),
+    at: "linux.timeOffsets",
+  },
+  {
+    rule: "devices have numbers unless they are FIFOs, and an absolute path",
+    good: [linux({ devices: [{ type: "p", path: "/p" }] })],
+    bad: linux({ devices: [{ type: "c", path: "dev/x", minor: 1 }] }),
+    at: ["linux.devices[0].path", "linux.devices[0].major"],
+  },
+  {
+    rule: "sysctls are those of the container's namespaces",
+    good: [
+      linux(
+        {
+          sysctl: {
+            "net.ipv4.ip_forward": "1",
+            "net/ipv4/conf/eth0.1/forwarding": "1",
+            "kernel.shmmax": "1",
+            "fs.mqueue.msg_max": "1",
+            "kernel.domainname": "d",
+          },
+        },
+        "network",
+        "ipc",
+        "uts",
+      ),
+    ],
+    bad: linux(
+      { sysctl: { "net.a": "1", "kernel.sem": "1", "kernel.hostname": "h", "vm.swappiness": "1" } },
+      "pid",
+    ),
+    at: [
+      'linux.sysctl["net.a"]',
+      'linux.sysctl["kernel.sem"]',
+      'linux.sysctl["kernel.hostname"]',
+      'linux.sysctl["vm.swappiness"]',
+    ],
+  },
+  {
+    rule: "masked and read-only paths are absolute",
+    good: [linux({ maskedPaths: ["/a"], readonlyPaths: ["/b"] })],
+    bad: linux({ maskedPaths: ["/a", "a"], readonlyPaths: [""] }),
+    at: ["linux.maskedPaths[1]", "linux.readonlyPaths[0]"],
+  },
+  {
+    rule: "personality has no flags",
+    good: [linux({ personality: { domain: "LINUX", flags: [] } })],
+    bad: linux({ personality: { domain: "LINUX", flags: ["ADDR_NO_RANDOMIZE"] } }),
+    at: "linux.personality.flags",
+  },
+  {
+    rule: "a seccomp errno belongs to an action that has one",
+    good: [linux({ seccomp: { defaultAction: "SCMP_ACT_ERRNO", defaultErrnoRet: 38 } })],
+    bad: linux({
+      seccomp: {
+        defaultAction: "SCMP_ACT_ALLOW",
+        defaultErrnoRet: 1,
+        syscalls: [{ names: ["a"], action: "SCMP_ACT_KILL", errnoRet: 1 }],
+      },
+    }),
+    at: ["linux.seccomp.defaultErrnoRet", "linux.seccomp.syscalls[0].errnoRet"],
+  },
+  {
+    rule: "SCMP_ACT_NOTIFY has a listener, and metadata has one too",
+    good: [linux({ seccomp: { ...notify, listenerPath: "/run/agent", listenerMetadata: "m" } })],
+    bad: linux({ seccomp: { ...notify, listenerMetadata: "m" } }),
+    at: ["linux.seccomp.listenerPath", "linux.seccomp.listenerMetadata"],
+  },
+  {
+    rule: "device rules have known types and accesses",
+    good: [
+      linux({
+        resources: {
+          devices: [
+            { allow: false, access: "rwm" },
+            { allow: true, type: "", access: "" },
+          ],
+        },
+      }),
+    ],
+    bad: linux({ resources: { devices: [{ allow: false, type: "p", access: "rx" }] } }),
+    at: ["linux.resources.devices[0].type", "linux.resources.devices[0].access"],
+  },
+  {
+    rule: "swappiness is 0 to 100",
+    good: [linux({ resources: { memory: { swappiness: 100 } } })],
+    bad: linux({ resources: { memory: { swappiness: 101 } } }),
+    at: "linux.resources.memory.swappiness",
+  },
+  {
+    rule: "burst is within a positive quota",
+    good: [
+      linux({ resources: { cpu: { burst: 5, quota: 5 } } }),
+      linux({ resources: { cpu: { burst: 5, quota: -1 } } }),
+    ],
+    bad: linux({ resources: { cpu: { burst: 6, quota: 5 } } }),
+    at: "linux.resources.cpu.burst",
+  },
+  {
+    rule: "a weight device has a weight",
+    good: [linux({ resources: { blockIO: { weightDevice: [{ major: 8, minor: 0, leafWeight: 10 }] } } })],
+    bad: linux({ resources: { blockIO: { weightDevice: [{ major: 8, minor: 0 }] } } }),
+    at: "linux.resources.blockIO.weightDevice[0]",
+  },
+  {
+    rule: "an RDMA device has a limit",
+    good: [linux({ resources: { rdma: { mlx5: { hcaObjects: 1 } } } })],
+    bad: linux({ resources: { rdma: { "mlx5.1": {} } } }),
+    at: 'linux.resources.rdma["mlx5.1"]',
+  },
+];
+
+for (const { rule, good, bad, at } of RULES) {
+  test(`${rule}`, () => {
+    for (const config of good) expect(problemsOf(config)).toEqual([]);
+    expect(placesOf(bad)).toEqual([at].flat());
+  });
+}
+
+test("a capability that the kernel doesn't know is a warning", () => {
+  const config = process({ capabilities: { bounding: ["CAP_KILL", "CAP_CHOWM"], ambient: ["chown"] } });
+  expect(problemsOf(config)).toEqual([]);
+  expect(warningsOf(config)).toEqual([
+    {
+      at: "process.capabilities.bounding[1]",
+      message: 'unknown capability "CAP_CHOWM", which isn\'t granted',
+      hint: "did you mean `CAP_CHOWN`?",
+    },
+    { at: "process.capabilities.ambient[0]", message: 'unknown capability "chown", which isn\'t granted' },
+  ]);
+});
+
+test("a relative mount destination is a warning", () => {
+  const config = { mounts: [{ destination: "/a" }, { destination: "b" }] };
+  expect(problemsOf(config)).toEqual([]);
+  expect(warningsOf(config)).toEqual([
+    { at: "mounts[1].destination", message: 'relative path "b" is deprecated and means "/b"' },
+  ]);
+});
+
+test("a listener that nothing notifies is a warning", () => {
+  const config = linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/run/agent" } });
+  expect(warningsOf(config).map(({ at }) => at)).toEqual(["linux.seccomp.listenerPath"]);
+});
+
+test("checks of all parts report at once", () => {
+  expect(placesOf({ hostname: "h", ...process({ cwd: "x" }), ...linux({ maskedPaths: ["y"] }) })).toEqual([
+    "hostname",
+    "process.cwd",
+    "linux.maskedPaths[0]",
+  ]);
+});
+
+test("the smallest config passes every check alone", () => {
+  for (const check of CONFIG_CHECKS) expect(check({ ociVersion: "1.3.0" })).toEqual([]);
+});
+
+test("a config is runnable with a root, a process and a program", () => {
+  const places = (more: object) => runnableProblems(validConfig(more)).map(({ at }) => at);
+  expect(places({})).toEqual(["root", "process"]);
+  expect(places({ root: { path: "r" }, ...process({}) })).toEqual(["process.args"]);
+  expect(places({ root: { path: "r" }, ...process({ args: [] }) })).toEqual(["process.args"]);
+  expect(places({ root: { path: "r" }, ...process({ args: [""] }) })).toEqual(["process.args"]);
+  expect(places({ root: { path: "r" }, ...process({ args: ["sh"] }) })).toEqual([]);
+});
+
+test("a sysctl's name may use either separator", () => {
+  expect(sysctlName("net.ipv4.conf.eth0/1.forwarding")).toBe("net.ipv4.conf.eth0/1.forwarding");
+  expect(sysctlName("net/ipv4/conf/eth0.1/forwarding")).toBe("net.ipv4.conf.eth0/1.forwarding");
+});
+
+test("a problem in a namespace of the host says how to get one", () => {
+  expect(problemsOf(linux({ sysctl: { "net.a": "1" } }))[0]?.hint).toBe(
+    'add {"type": "network"} to linux.namespaces',
+  );
+  expect(parseConfig('{"ociVersion":"1.3.0","hostname":"h"}')).toMatchObject({
+    problems: [{ hint: 'add {"type": "uts"} to linux.namespaces' }],
+  });
+});
