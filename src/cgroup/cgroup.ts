@@ -65,7 +65,11 @@ function fillCpuset(directory: string, top: string): void {
  * Makes the container's cgroup in every hierarchy. `onMade` hears of each directory before anything can go wrong with it.
  * @throws KontenaError CGROUP_FAILED
  */
-export function makeCgroup(hierarchies: readonly Hierarchy[], path: string, onMade: (cgroup: Cgroup) => void): Cgroup {
+export function makeCgroup(
+  hierarchies: readonly Hierarchy[],
+  path: string,
+  onMade: (cgroup: Cgroup) => void,
+): Cgroup {
   const cgroup: Cgroup = {
     path,
     directories: hierarchies.map((h) => join(h.mountpoint, path)),
@@ -174,7 +178,10 @@ export function openUnified(hierarchies: readonly Hierarchy[], cgroup: Cgroup): 
   if (index < 0) return undefined;
   const directory = cgroup.directories[index] as string;
   for (let d = directory; d.length >= (hierarchies[index] as Hierarchy).mountpoint.length; d = dirname(d))
-    if (isFrozen(d)) throw new KontenaError("CGROUP_FAILED", `the cgroup ${d} is frozen`, { at: "linux.cgroupsPath", path: d });
+    if (isFrozen(d))
+      throw new KontenaError("CGROUP_FAILED", `the cgroup ${d} is frozen`, {
+        at: "linux.cgroupsPath",
+        path: d,
+      });
   return openSync(directory, "r");
 }
-

@@ -60,7 +60,7 @@ export const createOptions = {
   },
   "no-subreaper": {
     kind: "flag",
-    description: "accepted for scripts; kontena never is a subreaper for create",
+    description: "accepted for scripts: kontena never adopts what a container leaves behind",
   },
   "console-socket": {
     kind: "text",
@@ -81,7 +81,6 @@ export const runOptions = {
   ...createOptions,
   detach: { kind: "flag", short: "d", description: "return once the program runs" },
   keep: { kind: "flag", description: "don't delete the container when its program has ended" },
-  "no-subreaper": { kind: "flag", description: "don't adopt processes that the container leaves behind" },
 } as const satisfies Options;
 export type RunArguments = Arguments<typeof runOptions, typeof newContainer>;
 

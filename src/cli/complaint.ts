@@ -1,6 +1,7 @@
 /** The sentences for a command line that is wrong: what was wrong, and what would be right. */
+
+import { didYouMean } from "../../spec/nearest.ts";
 import { KontenaError } from "../error.ts";
-import { didYouMean } from "./nearest.ts";
 import type { Options } from "./option.ts";
 import { COMMANDS } from "./table.ts";
 
@@ -13,12 +14,10 @@ export function complaint(message: string, where: string, options: Options): Kon
   if (unknown !== undefined) {
     const legal = Object.keys(options).filter((name) => !options[name]?.later);
     const owned = COMMANDS.some((c) => !c.later && Object.hasOwn(c.options, unknown));
-    const hint =
-      where === "" && owned
-        ? `it goes after the command: kontena COMMAND ${dashed(unknown)}`
-        : didYouMean(unknown, Object.keys(options), dashed);
     return new KontenaError("USAGE", `${prefix}unknown option ${dashed(unknown)}`, {
-      hint: hint ?? `legal are ${legal.map(dashed).join(" ")}`,
+      hint: `legal are ${legal.map(dashed).join(" ")}`,
+      ...didYouMean(dashed(unknown), Object.keys(options).map(dashed)),
+      ...(where === "" && owned && { hint: `it goes after the command: kontena COMMAND ${dashed(unknown)}` }),
     });
   }
   const bare = /^Not enough arguments following: (.*)$/s.exec(message)?.[1];
@@ -41,6 +40,7 @@ export function complaint(message: string, where: string, options: Options): Kon
 export function unknownCommand(name: string): KontenaError {
   const names = COMMANDS.map((command) => command.name);
   return new KontenaError("USAGE", `unknown command "${name}"`, {
-    hint: didYouMean(name, names) ?? `commands are ${names.join(", ")}; kontena --help explains them`,
+    hint: `commands are ${names.join(", ")}; kontena --help explains them`,
+    ...didYouMean(name, names),
   });
 }

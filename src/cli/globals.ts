@@ -42,7 +42,7 @@ export const GLOBAL_OPTIONS = {
     value: "WHEN",
     choices: ["true", "false", "auto"],
     default: "auto",
-    description: "go on without a cgroup when the caller may not make one",
+    description: "act as for a caller without root's rights; auto looks at the user id",
   },
   "systemd-cgroup": { kind: "flag", later: true, description: "let systemd make the cgroup" },
   criu: { kind: "text", value: "FILE", later: true, description: "the criu program" },

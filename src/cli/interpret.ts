@@ -1,7 +1,7 @@
+import { didYouMean } from "../../spec/nearest.ts";
 import { KontenaError } from "../error.ts";
 import { unknownCommand } from "./complaint.ts";
 import { GLOBAL_OPTIONS, type GlobalArguments } from "./globals.ts";
-import { didYouMean } from "./nearest.ts";
 import type { OptionSpec, Options, Positionals, ReadyCommand } from "./option.ts";
 import { findCommand } from "./table.ts";
 import type { Line, Values } from "./words.ts";
@@ -50,9 +50,11 @@ function readValues(values: Values, options: Options, where: string): Record<str
 function readValue(value: string, option: OptionSpec, shown: string): string | number {
   if (option.laterChoices?.includes(value)) throw notYet(`${shown} ${value}`);
   if (option.choices && !option.choices.includes(value)) {
-    throw new KontenaError("USAGE", `${shown}: "${value}" isn't one of ${option.choices.join(", ")}`, {
-      ...hinted(didYouMean(value, option.choices)),
-    });
+    throw new KontenaError(
+      "USAGE",
+      `${shown}: "${value}" isn't one of ${option.choices.join(", ")}`,
+      didYouMean(value, option.choices),
+    );
   }
   if (value === "") throw new KontenaError("USAGE", `${shown}: the value is empty`);
   if (option.kind !== "number") return value;
@@ -81,10 +83,6 @@ function readPositionals(given: readonly string[], command: ReadyCommand): Recor
     });
   }
   return Object.fromEntries(given.map((word, i) => [rows[i]?.[0] ?? "", word]));
-}
-
-function hinted(hint: string | undefined): { hint?: string } {
-  return hint === undefined ? {} : { hint };
 }
 
 /** The form of a command on one line: `kontena kill [OPTION]... ID [SIGNAL]`. */

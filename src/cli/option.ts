@@ -2,6 +2,7 @@
  * What a row of the command table is. The types of a command's arguments are inferred from its rows, so a command can't read an
  * option that the table doesn't have.
  */
+import type { RuntimeOptions } from "../container/runtime.ts";
 
 export interface OptionSpec {
   kind: "flag" | "text" | "number";
@@ -46,15 +47,6 @@ type OptionValue<O> = O extends { kind: "flag" }
 export type Arguments<O extends Options, P extends Positionals = Record<never, never>> = {
   readonly [K in keyof O as O[K] extends { later: true } ? never : K]: OptionValue<O[K]>;
 } & { readonly [K in keyof P]: P[K] extends { optional: true } ? string | undefined : string };
-
-/** What `openRuntime` wants from the command line. */
-export interface RuntimeOptions {
-  root?: string;
-  cgroupManager?: "cgroupfs" | "systemd" | "disabled";
-  rootless?: "true" | "false" | "auto";
-  warn(message: string, details?: { at?: string; hint?: string }): void;
-  debug(message: string): void;
-}
 
 export interface CommandContext {
   readonly runtime: RuntimeOptions;

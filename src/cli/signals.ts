@@ -1,5 +1,5 @@
+import { nearest } from "../../spec/nearest.ts";
 import { KontenaError } from "../error.ts";
-import { nearest } from "./nearest.ts";
 
 /** Signal numbers of signal(7); x86-64 and arm64 have the same. */
 export const SIGNALS = {

@@ -4,17 +4,17 @@ import { complaint, unknownCommand } from "./complaint.ts";
 import { GLOBAL_OPTIONS } from "./globals.ts";
 import type { Options } from "./option.ts";
 import { findCommand } from "./table.ts";
-import { commandIndex, type Line, optionsAfter, sortValues, type Values } from "./words.ts";
+import { commandIndex, findOption, type Line, optionsAfter, sortValues, type Values } from "./words.ts";
 
 type Yargs = (words: readonly string[]) => Argv;
 
 /**
  * yargs reads `process.stdout.columns` while it is imported, and the mere look at that property opens a stream, which takes
- * milliseconds and switches descriptor 1, that the container will share, to O_NONBLOCK. Nothing here uses the stream, so
- * yargs gets a stand-in.
+ * milliseconds and switches descriptor 1, which the container will share, to O_NONBLOCK. Nothing here uses the stream, so yargs
+ * gets a stand-in; by assignment, because Object.defineProperty looks at the old value.
  */
 export async function loadYargs(columns = 100): Promise<Yargs> {
-  Object.defineProperty(process, "stdout", { value: { columns }, configurable: true, writable: true });
+  (process as unknown as { stdout: { columns: number } }).stdout = { columns };
   const module = await import("yargs");
   return module.default as unknown as Yargs;
 }
@@ -40,7 +40,7 @@ function splitCluster(word: string, options: Options): string[] {
   if (Object.hasOwn(options, name)) return [`-${word}`];
   const out: string[] = [];
   for (let i = 1; i < word.length; i++) {
-    const found = Object.entries(options).find(([, option]) => option.short === word[i]);
+    const found = findOption(`-${word[i]}`, options);
     if (!found) return [word];
     if (found[1].kind !== "flag") {
       const value = word.slice(i + 1).replace(/^=/, "");
@@ -58,7 +58,7 @@ function normalize(words: readonly string[], options: Options): string[] {
     const word = words[i] ?? "";
     if (word === "--") return [...out, ...words.slice(i)];
     const isNumber = /^-\d+$/.test(word);
-    const cluster = /^-[^-]./s.test(word) && !isNumber;
+    const cluster = /^-[^-]/s.test(word) && !isNumber;
     for (const part of cluster ? splitCluster(word, options) : [word]) {
       const [, name = "", value = ""] = /^--([^=]+)=(.*)$/s.exec(part) ?? [];
       const isFlag = Object.hasOwn(options, name) && options[name]?.kind === "flag";
@@ -66,19 +66,10 @@ function normalize(words: readonly string[], options: Options): string[] {
       else if (isFlag && FALSE.has(value)) removeAll(out, `--${name}`);
       else out.push(part);
     }
-    const last = out.at(-1) ?? "";
-    const takesNext = /^--?([^=]+)$/.exec(last)?.[1];
-    if (takesNext !== undefined && needsValue(takesNext, options) && i + 1 < words.length) {
-      out.push(words[++i] ?? "");
-    }
+    const last = findOption(out.at(-1) ?? "", options);
+    if (last !== undefined && last[1].kind !== "flag" && i + 1 < words.length) out.push(words[++i] ?? "");
   }
   return out;
-}
-
-function needsValue(name: string, options: Options): boolean {
-  const option =
-    name.length === 1 ? Object.values(options).find((o) => o.short === name) : (options[name] ?? undefined);
-  return option !== undefined && option.kind !== "flag";
 }
 
 function removeAll(words: string[], word: string): void {

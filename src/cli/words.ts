@@ -1,5 +1,5 @@
 import { GLOBAL_OPTIONS } from "./globals.ts";
-import type { Options } from "./option.ts";
+import type { OptionSpec, Options } from "./option.ts";
 
 /** A command line taken apart, its values not yet looked at. */
 export interface Line {
@@ -20,8 +20,8 @@ export function commandIndex(words: readonly string[]): number {
     const word = words[i] ?? "";
     if (word === "--") return -1;
     if (!word.startsWith("-") || word === "-") return i;
-    const option = (GLOBAL_OPTIONS as Options)[word.replace(/^--?/, "")];
-    if (option && option.kind !== "flag") i++;
+    const name = word.replace(/^--?/, "");
+    if (Object.hasOwn(GLOBAL_OPTIONS, name) && (GLOBAL_OPTIONS as Options)[name]?.kind !== "flag") i++;
   }
   return -1;
 }
@@ -39,4 +39,12 @@ export function sortValues(values: Values, own: Options): { globals: Values; opt
     (Object.hasOwn(own, name) ? options : globals)[name] = value;
   }
   return { globals, options };
+}
+
+/** The option that `--name` or `-n` stands for. */
+export function findOption(word: string, options: Options): [name: string, option: OptionSpec] | undefined {
+  if (word.length === 2) return Object.entries(options).find(([, { short }]) => short === word[1]);
+  const name = word.slice(2);
+  const option = word.startsWith("--") && Object.hasOwn(options, name) ? options[name] : undefined;
+  return option && [name, option];
 }

@@ -31,7 +31,11 @@ function problemsError(code: ErrorCode, message: string, path: string, problems:
 function bundleError(message: string, path: string, error: unknown, hint?: string): KontenaError {
   const errno = (error as { code?: string }).code ?? "EIO";
   const text = errno === "ENOENT" ? "no such file or directory" : errno;
-  return new KontenaError("BUNDLE_INVALID", `${message}: ${text}`, { path, errno, ...(hint ? { hint } : {}) });
+  return new KontenaError("BUNDLE_INVALID", `${message}: ${text}`, {
+    path,
+    errno,
+    ...(hint ? { hint } : {}),
+  });
 }
 
 /** config.json → Config: every problem at once, warnings told. */
@@ -40,17 +44,28 @@ function readConfig(runtime: Runtime, path: string): Config {
   try {
     text = readFileSync(path, "utf8");
   } catch (error) {
-    throw bundleError(`cannot read ${path}`, path, error, "`kontena spec` writes a config.json to begin with");
+    throw bundleError(
+      `cannot read ${path}`,
+      path,
+      error,
+      "`kontena spec` writes a config.json to begin with",
+    );
   }
   const parsed = parseConfig(text);
   for (const warning of parsed.warnings)
     runtime.warn(warning.message, { at: warning.at, ...(warning.hint ? { hint: warning.hint } : {}) });
   if ("problems" in parsed) {
     if (parsed.syntax) throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, parsed.problems);
-    throw problemsError("CONFIG_INVALID", `${path} has ${parsed.problems.length} problems`, path, parsed.problems);
+    throw problemsError(
+      "CONFIG_INVALID",
+      `${path} has ${parsed.problems.length} problems`,
+      path,
+      parsed.problems,
+    );
   }
   const missing = runnableProblems(parsed.config);
-  if (missing.length > 0) throw problemsError("CONFIG_INVALID", `${path} has ${missing.length} problems`, path, missing);
+  if (missing.length > 0)
+    throw problemsError("CONFIG_INVALID", `${path} has ${missing.length} problems`, path, missing);
   const later = notApplied(parsed.config);
   if (later.length > 0)
     throw problemsError(
@@ -68,7 +83,9 @@ export function loadBundle(runtime: Runtime, directory: string, configFile?: str
   try {
     path = realpathSync(directory);
     if (!statSync(path).isDirectory())
-      throw new KontenaError("BUNDLE_INVALID", `the bundle ${directory} is not a directory`, { path: directory });
+      throw new KontenaError("BUNDLE_INVALID", `the bundle ${directory} is not a directory`, {
+        path: directory,
+      });
   } catch (error) {
     if (error instanceof KontenaError) throw error;
     throw bundleError(`cannot open the bundle ${directory}`, directory, error);
@@ -78,7 +95,10 @@ export function loadBundle(runtime: Runtime, directory: string, configFile?: str
   const rootfs = isAbsolute(root) ? root : join(path, root);
   try {
     if (!statSync(rootfs).isDirectory())
-      throw new KontenaError("ROOT_FAILED", `${rootfs} is not a directory`, { at: "root.path", path: rootfs });
+      throw new KontenaError("ROOT_FAILED", `${rootfs} is not a directory`, {
+        at: "root.path",
+        path: rootfs,
+      });
   } catch (error) {
     if (error instanceof KontenaError) throw error;
     const errno = (error as { code?: string }).code ?? "EIO";

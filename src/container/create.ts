@@ -6,22 +6,32 @@ import { closeSync, constants, openSync, readFileSync, renameSync, writeFileSync
 import { join } from "node:path";
 import { joinCgroup, makeCgroup, openUnified, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
-import { type EncodedPlan, encodePlan, HEAD_SIZE, SOCKET } from "../init/encode.ts";
-import { spawnInit } from "../init/spawn.ts";
+import { type EncodedPlan, encodePlan, HEAD_SIZE, PLAN_BASE, SOCKET } from "../init/encode.ts";
+import { chooseNumbers, type Numbers, type Placed, spawnInit } from "../init/spawn.ts";
 import { awaitDone, moveAbove, openTalk, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
-import { joinsByItself } from "../plan/join-cgroup.ts";
+import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, SLOTS } from "../plan/destination.ts";
 import { isNew } from "../plan/input.ts";
+import { joinsByItself } from "../plan/join-cgroup.ts";
 import { type Plan, planContainer, stepsOf } from "../plan/order.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { EXEC_PATH } from "../plan/process.ts";
-import { FIFO, makeDirectory, PLAN, removeDirectory, START_OPS, type StoredState, withLock, writeState } from "./directory.ts";
+import {
+  FIFO,
+  makeDirectory,
+  PLAN,
+  removeDirectory,
+  START_OPS,
+  type StoredState,
+  withLock,
+  writeState,
+} from "./directory.ts";
 import { type KnownCalls, recordedError } from "./failure.ts";
+import { raiseLimits } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
 import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
-import { raiseLimits } from "./limits.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { readStat } from "./task.ts";
@@ -73,7 +83,11 @@ function firstState(options: CreateOptions, prepared: Prepared): StoredState {
  * @throws KontenaError for whatever is wrong; then nothing of the container is left.
  */
 export function create(runtime: Runtime, options: CreateOptions): Container {
-  const prepared = prepare(runtime, options);
+  return createPrepared(runtime, options, prepare(runtime, options));
+}
+
+/** The same for a bundle that has been read and planned already. */
+export function createPrepared(runtime: Runtime, options: CreateOptions, prepared: Prepared): Container {
   const directory = makeDirectory(runtime, options.id);
   return withLock(directory, options.id, () => {
     const making: Making = { directory, state: firstState(options, prepared), descriptors: new Set() };
@@ -117,16 +131,17 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, maki
   const talk = openTalk();
   const ours = own(talk.ours);
   const theirs = own(talk.theirs);
-  const encoded = encode(plan, theirs, stateFd);
-  const planFd = own(openSync(join(directory, PLAN), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600));
+  const planFd = own(
+    openSync(join(directory, PLAN), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600),
+  );
+  const numbers = chooseNumbers(input.preserveFds, planFd, [theirs, stateFd], SLOTS.length);
+  const encoded = encode(plan, numbers);
   writeSync(planFd, encoded.bytes);
 
   const { pid, pidfd } = spawnInit({
     namespaces: plan.namespaces,
-    planFd,
     plan: encoded,
-    keep: [theirs, stateFd],
-    preserveFds: input.preserveFds,
+    numbers,
     lastCap: input.host.lastCap,
     ...(cgroupFd === undefined ? {} : { cgroupFd }),
   });
@@ -151,10 +166,22 @@ function makeFifo(directory: string): void {
   syscall("fchmodat", AT_FDCWD, path, 0o622);
 }
 
-function encode(plan: Plan, socket: number, stateDirectory: number): EncodedPlan {
+/** The plan with the numbers of init's descriptors in the cells that name them. */
+function encode(plan: Plan, { plan: memory, kept, lowest, above }: Numbers): EncodedPlan {
+  const [socket, stateDirectory] = kept as [Placed, Placed];
+  const firstSlot = stateDirectory.inInit + 1;
+  const slots = SLOTS.map((name, i) => [name, firstSlot + i]);
   return encodePlan(
     { create: stepsOf(plan.create), start: stepsOf(plan.start) },
-    { [SOCKET]: socket, [STATE_DIRECTORY]: stateDirectory },
+    {
+      [SOCKET]: socket.inInit,
+      [STATE_DIRECTORY]: stateDirectory.inInit,
+      [LOWEST]: lowest,
+      [BELOW]: memory.inInit,
+      [ABOVE]: above,
+      [ABOVE_SLOTS]: firstSlot,
+      ...Object.fromEntries(slots),
+    },
   );
 }
 
@@ -182,7 +209,9 @@ function prepareCgroup(runtime: Runtime, prepared: Prepared, making: Making): nu
 function mayGoWithout({ input }: Prepared, error: unknown): boolean {
   if (!(error instanceof KontenaError) || error.code !== "CGROUP_FAILED") return false;
   const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "");
-  return refused && input.config.linux?.cgroupsPath === undefined && input.config.linux?.resources === undefined;
+  return (
+    refused && input.config.linux?.cgroupsPath === undefined && input.config.linux?.resources === undefined
+  );
 }
 
 function withoutCgroup(prepared: Prepared, making: Making): undefined {
@@ -204,7 +233,13 @@ function prepareInit({ input }: Prepared, { state }: Making, pid: number): void 
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */
-function finish(options: CreateOptions, prepared: Prepared, making: Making, encoded: EncodedPlan, planFd: number): void {
+function finish(
+  options: CreateOptions,
+  prepared: Prepared,
+  making: Making,
+  encoded: EncodedPlan,
+  planFd: number,
+): void {
   const { directory, state } = making;
   const memory = readFileSync(join(directory, PLAN));
   checkResults(prepared.input, encoded, memory);
@@ -212,7 +247,7 @@ function finish(options: CreateOptions, prepared: Prepared, making: Making, enco
   writeSync(planFd, program, 0, program.length, encoded.bufferOffset(EXEC_PATH));
   const known: KnownCalls = {};
   for (const { address, call } of encoded.ops)
-    if (Number(address & 0xfffffffn) < encoded.parkedSize && call.fail !== undefined) {
+    if (address < PLAN_BASE + encoded.parkedSize && call.fail !== undefined) {
       const { call: name, at, fail } = call;
       known[String(address)] = { call: name, at, fail };
     }

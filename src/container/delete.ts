@@ -3,7 +3,14 @@ import { closeSync } from "node:fs";
 import { removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { rawSyscall } from "../kernel/libc.ts";
-import { directoryOf, loadState, readState, removeDirectory, type StoredState, withLock } from "./directory.ts";
+import {
+  directoryOf,
+  loadState,
+  readState,
+  removeDirectory,
+  type StoredState,
+  withLock,
+} from "./directory.ts";
 import { signalInit } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";

@@ -6,7 +6,18 @@
  *   start.json   what each op after create is, so that `start` can tell a failure
  *   exec.fifo    where init waits; gone once the program runs
  */
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
@@ -94,7 +105,9 @@ export function readState(directory: string): StoredState | undefined {
   } catch {
     // told below
   }
-  throw new KontenaError("STATE_INVALID", `${path} is not a state that this version of kontena wrote`, { path });
+  throw new KontenaError("STATE_INVALID", `${path} is not a state that this version of kontena wrote`, {
+    path,
+  });
 }
 
 export function doesNotExist(id: string): KontenaError {
@@ -104,7 +117,10 @@ export function doesNotExist(id: string): KontenaError {
 }
 
 /** The state of an existing container. @throws KontenaError NOT_FOUND */
-export function loadState(runtime: Runtime, id: string): { directory: string; state: StoredState | undefined } {
+export function loadState(
+  runtime: Runtime,
+  id: string,
+): { directory: string; state: StoredState | undefined } {
   const directory = directoryOf(runtime, id);
   const state = readState(directory);
   if (state === undefined && !exists(directory)) throw doesNotExist(id);

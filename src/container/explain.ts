@@ -1,9 +1,10 @@
 /** explain: what create and start would do, in order, and why; nothing is done. */
-import { describe, flagNames, toText } from "../plan/describe.ts";
+
 import { CLONE } from "../kernel/consts/sched.ts";
+import { describe, flagNames, toText } from "../plan/describe.ts";
 import { isNew } from "../plan/input.ts";
 import { limits } from "../plan/rlimits.ts";
-import { type CreateOptions, prepare, type Prepared } from "./prepare.ts";
+import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
 import type { Runtime } from "./runtime.ts";
 
 export interface Explained {
@@ -30,7 +31,11 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
           what: `mkdir ${h.mountpoint}${cgroupPath}`,
           at: "linux.cgroupsPath",
         }))),
-    { phase: "birth", what: `clone3(${flags}) and execute init, a sealed memfd of one page`, at: "linux.namespaces" },
+    {
+      phase: "birth",
+      what: `clone3(${flags}) and execute init, a sealed memfd of one page`,
+      at: "linux.namespaces",
+    },
     ...(isNew(config, "user") ? mappings : []),
     ...raised.map((l) => ({
       phase: "birth",
@@ -44,7 +49,9 @@ export function explain(runtime: Runtime, options: CreateOptions): Explained {
   const prepared = prepare(runtime, options);
   const { plan, bundle, input } = prepared;
   const own = ownSteps(prepared);
-  const lines = own.map(({ phase, what, at }) => `  ${phase}\n    ${what}${at === undefined ? "" : `\n        [${at}]`}`);
+  const lines = own.map(
+    ({ phase, what, at }) => `  ${phase}\n    ${what}${at === undefined ? "" : `\n        [${at}]`}`,
+  );
   const text = [
     `bundle ${bundle.path}, root ${input.rootfs}`,
     "",

@@ -26,17 +26,25 @@ function detailsOf(call: KnownCall, errno: string, log: string) {
 /** The error of a failed call. */
 export function callError(call: KnownCall, errno: string, log = ""): KontenaError {
   const code: ErrorCode = call.fail?.codes?.[errno as ErrnoName] ?? call.fail?.code ?? "INTERNAL";
-  return new KontenaError(code, `${call.fail?.message ?? call.call}: ${errnoText(errno)}`, detailsOf(call, errno, log));
+  return new KontenaError(
+    code,
+    `${call.fail?.message ?? call.call}: ${errnoText(errno)}`,
+    detailsOf(call, errno, log),
+  );
 }
 
 /** The error that plan memory tells of; undefined when no step has failed. */
-export function recordedError(head: Uint8Array, known: (address: string) => KnownCall | undefined): KontenaError | undefined {
+export function recordedError(
+  head: Uint8Array,
+  known: (address: string) => KnownCall | undefined,
+): KontenaError | undefined {
   const record = readRecord(head);
   if (record === undefined) return undefined;
   const call = known(String(record.op));
   const errno = errnoName(record.errno);
   // Plan memory is written by a process in the container; an address that no op has is its doing, not ours.
-  if (call === undefined) return new KontenaError("INIT_DIED", `init stopped at an unknown step: ${errnoText(errno)}`);
+  if (call === undefined)
+    return new KontenaError("INIT_DIED", `init stopped at an unknown step: ${errnoText(errno)}`);
   return callError(call, errno, record.log);
 }
 

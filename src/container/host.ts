@@ -1,7 +1,7 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
 import { readFileSync, statSync } from "node:fs";
-import { readHierarchies } from "../cgroup/hierarchies.ts";
 import type { Config } from "../../spec/config.ts";
+import { readHierarchies } from "../cgroup/hierarchies.ts";
 import type { Host } from "../plan/input.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
@@ -35,7 +35,9 @@ function callersOpenFiles(): { soft: bigint; hard: bigint } | undefined {
     const own = openFiles(readFileSync("/proc/self/limits", "utf8"));
     const parent = openFiles(readFileSync(`/proc/${process.ppid}/limits`, "utf8"));
     if (own === undefined || parent === undefined) return undefined;
-    return { soft: parent.soft < own.hard ? parent.soft : own.hard, hard: own.hard };
+    // Math.min takes no bigint.
+    const lowered = parent.soft > own.hard;
+    return { soft: lowered ? own.hard : parent.soft, hard: own.hard };
   } catch {
     return undefined;
   }
@@ -67,6 +69,7 @@ export function gatherHost(config: Config): Host {
     lastCap: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
     ignoredSignals: signalsOf(field(status, "SigIgn")),
     nofile: callersOpenFiles(),
+    firstUserNamespace: /^\s*0\s+0\s+4294967295$/m.test(readFileSync("/proc/self/uid_map", "utf8")),
     hierarchies: readHierarchies(),
     sources: sourceKinds(config),
   };

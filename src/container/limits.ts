@@ -18,11 +18,15 @@ export function raiseLimits(input: PlanInput, pid: number): void {
     const result = rawSyscall("prlimit64", pid, limit.resource, raised, 0);
     if (result >= 0) continue;
     const errno = errnoName(-result);
-    throw new KontenaError("PROCESS_FAILED", `cannot raise ${limit.name} from ${hard} to ${limit.hard}: ${errnoText(errno)}`, {
-      at: limit.at,
-      syscall: "prlimit",
-      errno,
-      ...(errno === "EPERM" ? { hint: "raising a hard limit needs CAP_SYS_RESOURCE" } : {}),
-    });
+    throw new KontenaError(
+      "PROCESS_FAILED",
+      `cannot raise ${limit.name} from ${hard} to ${limit.hard}: ${errnoText(errno)}`,
+      {
+        at: limit.at,
+        syscall: "prlimit",
+        errno,
+        ...(errno === "EPERM" ? { hint: "raising a hard limit needs CAP_SYS_RESOURCE" } : {}),
+      },
+    );
   }
 }

@@ -15,7 +15,9 @@ function write(pid: number, file: string, text: string, at: string): void {
       at,
       errno,
       path,
-      ...(errno === "EPERM" ? { hint: "a user without root's rights can map only itself: one entry of size 1" } : {}),
+      ...(errno === "EPERM"
+        ? { hint: "a user without root's rights can map only itself: one entry of size 1" }
+        : {}),
     });
   }
 }

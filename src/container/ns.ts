@@ -26,7 +26,10 @@ function inodeOf(path: string): number | undefined {
   } catch (error) {
     const errno = (error as { code?: string }).code;
     if (errno === "ENOENT") return undefined;
-    throw new KontenaError("PERMISSION", `cannot read ${path}: ${errno}`, { path, ...(errno ? { errno } : {}) });
+    throw new KontenaError("PERMISSION", `cannot read ${path}: ${errno}`, {
+      path,
+      ...(errno ? { errno } : {}),
+    });
   }
 }
 
@@ -35,7 +38,10 @@ export function namespaces(runtime: Runtime, id: string): NamespaceInfo[] {
   const { directory, state } = loadState(runtime, id);
   const status = statusOf(directory, state);
   if (state === undefined || (status !== "created" && status !== "running"))
-    throw new KontenaError("WRONG_STATUS", `container ${id} is ${status}: it has no process, so no namespaces`);
+    throw new KontenaError(
+      "WRONG_STATUS",
+      `container ${id} is ${status}: it has no process, so no namespaces`,
+    );
   return Object.entries(NAMESPACES).flatMap(([type, { file }]) => {
     const path = `/proc/${state.pid}/ns/${file}`;
     const inode = inodeOf(path);

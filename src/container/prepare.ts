@@ -63,7 +63,9 @@ export function cgroupPathOf(config: Config, id: string): string {
   if (asked === undefined || asked === "") return `/kontena-${id}`;
   const path = posix.normalize(asked.startsWith("/") ? asked : `/${asked}`).replace(/\/$/, "");
   if (path === "" || asked.split("/").includes(".."))
-    throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, { at: "linux.cgroupsPath" });
+    throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, {
+      at: "linux.cgroupsPath",
+    });
   return path;
 }
 
@@ -80,6 +82,7 @@ export function prepare(runtime: Runtime, options: CreateOptions): Prepared {
     preserveFds: options.preserveFds ?? 0,
     noPivot: options.noPivot ?? false,
   };
-  for (const { at, name, why } of capabilitySets(input).refused) runtime.warn(`${name} is left out: ${why}`, { at });
+  for (const { at, name, why } of capabilitySets(input).refused)
+    runtime.warn(`${name} is left out: ${why}`, { at });
   return { bundle, input, plan: planContainer(input) };
 }

@@ -27,10 +27,14 @@ export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uin
     if (found.mode === 0) continue;
     const isDevice = (found.mode & S_IFMT) === S_IF.S_IFCHR;
     if (isDevice && found.rdevMajor === check.major && found.rdevMinor === check.minor) continue;
-    throw new KontenaError("DEVICE_FAILED", `${check.path} exists and is not character device ${check.major}:${check.minor}`, {
-      ...(check.at === undefined ? {} : { at: check.at }),
-      path: check.path,
-    });
+    throw new KontenaError(
+      "DEVICE_FAILED",
+      `${check.path} exists and is not character device ${check.major}:${check.minor}`,
+      {
+        ...(check.at === undefined ? {} : { at: check.at }),
+        path: check.path,
+      },
+    );
   }
 }
 

@@ -1,11 +1,11 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 import { closeSync } from "node:fs";
+import { awaitChild } from "./children.ts";
 import { type Container, type CreateOptions, create } from "./create.ts";
 import { remove } from "./delete.ts";
 import { kill } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
 import { start } from "./start.ts";
-import { awaitChild } from "./children.ts";
 
 export interface RunOptions extends CreateOptions {
   /** Return as soon as the program runs, and leave the container. */
@@ -17,7 +17,16 @@ export interface RunOptions extends CreateOptions {
 }
 
 /** Those that mean something to this process itself: its child's end, and the runtime's own timers and collectors. */
-const OWN_SIGNALS = new Set(["SIGCHLD", "SIGKILL", "SIGSTOP", "SIGPIPE", "SIGPWR", "SIGURG", "SIGPROF", "SIGVTALRM"]);
+const OWN_SIGNALS = new Set([
+  "SIGCHLD",
+  "SIGKILL",
+  "SIGSTOP",
+  "SIGPIPE",
+  "SIGPWR",
+  "SIGURG",
+  "SIGPROF",
+  "SIGVTALRM",
+]);
 const FORWARDED = [
   "SIGHUP",
   "SIGINT",

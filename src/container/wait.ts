@@ -1,7 +1,7 @@
 /** The end of a process: waiting for it, and bringing it about. */
 import { KontenaError } from "../error.ts";
-import { POLL } from "../kernel/consts/socket.ts";
 import { SIGKILL } from "../kernel/consts/signal.ts";
+import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
 
@@ -54,11 +54,15 @@ export function poll(fds: readonly number[], milliseconds: number): Readiness[] 
     const timeout =
       left === undefined
         ? undefined
-        : new Uint8Array(new BigInt64Array([BigInt(Math.floor(left / 1000)), BigInt((left % 1000) * 1_000_000)]).buffer);
+        : new Uint8Array(
+            new BigInt64Array([BigInt(Math.floor(left / 1000)), BigInt((left % 1000) * 1_000_000)]).buffer,
+          );
     const ready = rawSyscall("ppoll", set, fds.length, timeout, 0, 8);
     if (ready === -ERRNO.EINTR) continue;
     if (ready < 0) throw new SyscallError("ppoll", -ready);
-    return fds.map((fd, i) => ({ fd, events: view.getUint16(8 * i + 6, true) })).filter((r) => r.events !== 0);
+    return fds
+      .map((fd, i) => ({ fd, events: view.getUint16(8 * i + 6, true) }))
+      .filter((r) => r.events !== 0);
   }
 }
 
@@ -77,7 +81,11 @@ export function endInit(pid: number, pidfd: number): Ended | undefined {
 /** A process in an uninterruptible call outlives SIGKILL: after `milliseconds` that is an error. */
 export function awaitEnd(pidfd: number, milliseconds: number): void {
   if (poll([pidfd], milliseconds).length === 0)
-    throw new KontenaError("INIT_DIED", "the container's process doesn't die: it waits for a device or a file system", {
-      hint: "see /proc/PID/stack of the process",
-    });
+    throw new KontenaError(
+      "INIT_DIED",
+      "the container's process doesn't die: it waits for a device or a file system",
+      {
+        hint: "see /proc/PID/stack of the process",
+      },
+    );
 }

@@ -8,20 +8,19 @@
  *   ── page border: parked, init unmaps what lies behind it ──
  *   …     the ops, data and buffers of `create`
  *
- * Results live in cells and never in ops, so one result can feed any number of later calls.
+ * Results live in cells and never in ops, so one result can feed any number of later calls. Addresses are numbers, not
+ * bigints, and loops are plain: this runs once a process, in code that no compiler has warmed up.
  */
 import { ERRNO, type ErrnoName } from "../kernel/errno.ts";
-import { cString } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import { ARCH, type Arch, syscallNumber } from "../kernel/syscalls.ts";
 import { OP_SIZE, writeOp } from "./op.ts";
 import { type Arg, type Buffer, type Call, cell, type Outcome, type Step } from "./step.ts";
 
 /** Where plan memory is mapped in every init. */
-export const PLAN_BASE = 0x1000_0000n;
-
+export const PLAN_BASE = 0x1000_0000;
 const PAGE = 4096;
-/** The largest page of the two architectures: munmap(2) of the second section needs its border on one. */
+/** The largest page of the architecture: munmap(2) of the second section needs its border on one. */
 const PAGE_MAX = process.arch === "arm64" ? 65536 : 4096;
 
 const RECORD = 0;
@@ -29,6 +28,9 @@ const BYTE = 16;
 const LOG = 24;
 const LOG_SIZE = 488;
 const CELLS = LOG + LOG_SIZE;
+
+/** Bytes at the head of plan memory that hold the record and the log. */
+export const HEAD_SIZE = CELLS;
 
 /** Exit status of an init that stopped at a failed step; the record says which. */
 export const EXIT_FAILED = 1;
@@ -38,16 +40,24 @@ export const SOCKET = "init socket";
 export const PARK_ADDRESS = "create section";
 export const PARK_LENGTH = "create section's length";
 
+/** A cell's value before any call has saved one: no result of a call looks like it. */
+export const UNSET = -0x7fff_ffff_ffff_ffffn;
+
 /** One op before it has an address. */
 interface Node {
   call: Call;
   next: Node | undefined;
-  on: [errno: number, to: Node | undefined][];
+  errno1: number;
+  errno2: number;
+  on1: Node | undefined;
+  on2: Node | undefined;
   zero: Node | undefined;
   fail: Node | undefined;
   /** A failure here is written to the record. */
   recorded: boolean;
-  address: bigint;
+  /** 0 until it has one. */
+  address: number;
+  placed: boolean;
 }
 
 export interface Sections {
@@ -55,17 +65,25 @@ export interface Sections {
   start: readonly Step[];
 }
 
+export interface EncodeOptions {
+  arch?: Arch;
+  /** Address of the first byte in the process that runs it. */
+  base?: number;
+  /** What follows the last step: init exits, the loader's list returns to its caller. */
+  end?: "exit" | "return";
+}
+
 export interface EncodedPlan {
   readonly bytes: Uint8Array;
   /** Bytes of the section that stays mapped while init is parked. */
   readonly parkedSize: number;
-  readonly firstOp: bigint;
+  readonly firstOp: number;
   /** Offset of the named cell in plan memory. */
   cellOffset(name: string): number;
   /** Offset of the named buffer in plan memory. */
   bufferOffset(name: string): number;
   /** Ops in order; their addresses tell a failure's call. */
-  readonly ops: readonly { address: bigint; call: Call }[];
+  readonly ops: readonly { readonly address: number; readonly call: Call }[];
 }
 
 /** The conversation's byte and the log have fixed places, and so fixed names. */
@@ -93,79 +111,116 @@ function listen(step: string): Call {
 
 const EXIT: Call = { call: "exit_group", args: [EXIT_FAILED], why: "end init" };
 
+function newNode(call: Call, next: Node | undefined): Node {
+  return {
+    call,
+    next,
+    errno1: 0,
+    errno2: 0,
+    on1: undefined,
+    on2: undefined,
+    zero: undefined,
+    fail: undefined,
+    recorded: false,
+    address: 0,
+    placed: false,
+  };
+}
+
+/** What links steps to each other: the exit that failures share, and the reads of message logs, one a context. */
+interface Linker {
+  exit: Node;
+  logs: Map<string, Node>;
+}
+
 /** Turns steps into linked ops, from the last to the first, so that every successor exists when it is named. */
-class Linker {
-  readonly exit: Node = this.#node(EXIT, undefined);
-  readonly #logs = new Map<string, Node>();
-  /** Branches already linked: the retries of a call share those of the first try. */
-  readonly #branches = new Map<readonly Step[], { next: Node | undefined; leave: Node | undefined; entry: Node | undefined }>();
-
-  #node(call: Call, next: Node | undefined): Node {
-    return { call, next, on: [], zero: undefined, fail: undefined, recorded: false, address: 0n };
-  }
-
-  link(steps: readonly Step[], after: Node | undefined, leave: Node | undefined): Node | undefined {
-    let next = after;
-    for (let i = steps.length - 1; i >= 0; i--) {
-      const step = steps[i] as Step;
-      if ("block" in step) next = this.link(step.block, next, next);
-      else if ("pause" in step) {
-        next = this.#call(listen(step.pause), next, leave);
-        if (!step.silent) next = this.#call(say(step.pause, step.why), next, leave);
-      } else next = this.#call(step, next, leave);
+function link(
+  linker: Linker,
+  steps: readonly Step[],
+  after: Node | undefined,
+  leave: Node | undefined,
+): Node | undefined {
+  let next = after;
+  for (let i = steps.length - 1; i >= 0; i--) {
+    const step = steps[i] as Step;
+    if ("call" in step) next = linkCall(linker, step, next, leave);
+    else if ("block" in step) next = link(linker, step.block, next, next);
+    else {
+      next = linkCall(linker, listen(step.pause), next, leave);
+      if (!step.silent) next = linkCall(linker, say(step.pause, step.why), next, leave);
     }
-    return next;
   }
+  return next;
+}
 
-  #call(call: Call, next: Node | undefined, leave: Node | undefined): Node {
-    const node = this.#node(call, next);
-    const to = (outcome: Outcome): Node | undefined => {
-      if (outcome === "next") return next;
-      if (outcome === "leave") return leave;
-      if (outcome === "exit") return this.exit;
-      return this.#branch(outcome, next, leave);
-    };
-    for (const [name, outcome] of Object.entries(call.on ?? {}))
-      node.on.push([ERRNO[name as ErrnoName], to(outcome)]);
-    if (node.on.length > 2) throw new RangeError(`${call.call}: an op has room for two expected errors`);
-    if (call.zero !== undefined) node.zero = to(call.zero);
-    node.recorded = call.otherwise === undefined && call !== EXIT;
-    if (call.otherwise !== undefined) node.fail = to(call.otherwise);
-    else if (call !== EXIT) node.fail = call.log === undefined ? this.exit : this.#readLog(call.log);
-    return node;
-  }
-
-  #branch(steps: readonly Step[], next: Node | undefined, leave: Node | undefined): Node | undefined {
-    const known = this.#branches.get(steps);
-    if (known !== undefined && known.next === next && known.leave === leave) return known.entry;
-    const entry = this.link(steps, next, leave);
-    this.#branches.set(steps, { next, leave, entry });
-    return entry;
-  }
-
-  /** The kernel's own words on a failed mount are read from the context's descriptor, one message per read. */
-  #readLog(context: string): Node {
-    let node = this.#logs.get(context);
-    if (node === undefined) {
-      const args = [cell(context), LOG_BUFFER, LOG_SIZE - 1];
-      node = this.#node({ call: "read", args, why: "read the kernel's message" }, this.exit);
-      node.fail = this.exit;
-      this.#logs.set(context, node);
+function linkCall(linker: Linker, call: Call, next: Node | undefined, leave: Node | undefined): Node {
+  const node = newNode(call, next);
+  const { on, zero, otherwise, log } = call;
+  if (on !== undefined)
+    for (const name in on) {
+      const errno = ERRNO[name as ErrnoName];
+      const to = follow(linker, on[name as ErrnoName] as Outcome, node, next, leave);
+      if (node.errno1 === 0) {
+        node.errno1 = errno;
+        node.on1 = to;
+      } else if (node.errno2 === 0) {
+        node.errno2 = errno;
+        node.on2 = to;
+      } else throw new RangeError(`${call.call}: an op has room for two expected errors`);
     }
-    return node;
+  if (zero !== undefined) node.zero = follow(linker, zero, node, next, leave);
+  node.recorded = otherwise === undefined;
+  if (otherwise !== undefined) node.fail = follow(linker, otherwise, node, next, leave);
+  else node.fail = log === undefined ? linker.exit : readLog(linker, log);
+  return node;
+}
+
+function follow(
+  linker: Linker,
+  outcome: Outcome,
+  node: Node,
+  next: Node | undefined,
+  leave: Node | undefined,
+): Node | undefined {
+  switch (outcome) {
+    case "next":
+      return next;
+    case "again":
+      return node;
+    case "leave":
+      return leave;
+    case "exit":
+      return linker.exit;
+    default:
+      return link(linker, outcome, next, leave);
   }
 }
 
+/** The kernel's own words on a failed mount are read from the context's descriptor, one message per read. */
+function readLog(linker: Linker, context: string): Node {
+  let node = linker.logs.get(context);
+  if (node === undefined) {
+    const args = [cell(context), LOG_BUFFER, LOG_SIZE - 1];
+    node = newNode({ call: "read", args, why: "read the kernel's message" }, linker.exit);
+    node.fail = linker.exit;
+    linker.logs.set(context, node);
+  }
+  return node;
+}
+
 /** Nodes in the order in which they run when nothing goes wrong, branches behind. */
-function order(entry: Node | undefined, known: Set<Node>): Node[] {
+function order(entry: Node | undefined): Node[] {
   const nodes: Node[] = [];
-  const branches = [entry];
+  const branches: (Node | undefined)[] = [entry];
   while (branches.length > 0) {
     let node = branches.pop();
-    while (node !== undefined && !known.has(node)) {
-      known.add(node);
+    while (node !== undefined && !node.placed) {
+      node.placed = true;
       nodes.push(node);
-      branches.push(node.fail, node.zero, ...node.on.map(([, to]) => to));
+      if (node.fail !== undefined && !node.fail.placed) branches.push(node.fail);
+      if (node.zero !== undefined) branches.push(node.zero);
+      if (node.on2 !== undefined) branches.push(node.on2);
+      if (node.on1 !== undefined) branches.push(node.on1);
       node = node.next;
     }
   }
@@ -173,141 +228,145 @@ function order(entry: Node | undefined, known: Set<Node>): Node[] {
 }
 
 /** Bytes that grow, with a place for every string and struct. */
-class Region {
-  bytes = new Uint8Array(64 * 1024);
-  view = new DataView(this.bytes.buffer);
-  top = CELLS;
-  readonly cells = new Map<string, number>();
-  readonly buffers = new Map([
-    [CONVERSATION.buffer, BYTE],
-    [LOG_BUFFER.buffer, LOG],
-  ]);
-  constructor(readonly base: bigint) {}
-  #strings = new Map<string, number>();
-
-  allocate(size: number, align = 8): number {
-    const at = Math.ceil(this.top / align) * align;
-    this.top = at + size;
-    if (this.top > this.bytes.length) {
-      const grown = new Uint8Array(2 ** Math.ceil(Math.log2(this.top)));
-      grown.set(this.bytes);
-      this.bytes = grown;
-      this.view = new DataView(grown.buffer);
-    }
-    return at;
-  }
-
+interface Region {
+  base: number;
+  bytes: Uint8Array;
+  view: DataView;
+  top: number;
+  cells: Map<string, number>;
+  buffers: Map<string, number>;
   /** Strings of one section are not shared with the other, which may be gone from memory. */
-  newSection(): void {
-    this.#strings = new Map();
-  }
-
-  put(bytes: Uint8Array): number {
-    const at = this.allocate(bytes.length);
-    this.bytes.set(bytes, at);
-    return at;
-  }
-
-  string(text: string): number {
-    let at = this.#strings.get(text);
-    if (at === undefined) {
-      at = this.put(cString(text));
-      this.#strings.set(text, at);
-    }
-    return at;
-  }
-
-  strings(texts: readonly string[]): number {
-    const pointers = texts.map((text) => this.string(text));
-    const at = this.allocate(8 * (texts.length + 1));
-    pointers.forEach((p, i) => {
-      this.view.setBigUint64(at + 8 * i, this.base + BigInt(p), true);
-    });
-    return at;
-  }
-
-  cell(name: string): number {
-    const at = this.cells.get(name);
-    if (at === undefined) throw new RangeError(`no step saves "${name}"`);
-    return at;
-  }
-
-  /** The argument's value; for a cell, the cell's address. */
-  value(arg: Arg): bigint {
-    if (typeof arg === "bigint") return arg;
-    if (typeof arg === "number") return BigInt(arg);
-    return this.base + BigInt(this.#place(arg));
-  }
-
-  #place(arg: Exclude<Arg, number | bigint>): number {
-    if (typeof arg === "string") return this.string(arg);
-    if ("cell" in arg) return this.cell(arg.cell);
-    if ("strings" in arg) return this.strings(arg.strings);
-    if ("struct" in arg) return this.put(encodeStruct(arg.struct, arg.value as never));
-    let at = this.buffers.get(arg.buffer);
-    if (at === undefined) {
-      at = this.allocate(arg.size);
-      this.buffers.set(arg.buffer, at);
-    }
-    return at;
-  }
+  strings: Map<string, number>;
 }
 
-function isCell(arg: Arg): boolean {
-  return typeof arg === "object" && "cell" in arg;
+function newRegion(base: number): Region {
+  const bytes = new Uint8Array(64 * 1024);
+  return {
+    base,
+    bytes,
+    view: new DataView(bytes.buffer),
+    top: CELLS,
+    cells: new Map(),
+    buffers: new Map([
+      [CONVERSATION.buffer, BYTE],
+      [LOG_BUFFER.buffer, LOG],
+    ]),
+    strings: new Map(),
+  };
 }
 
-/** A cell's value before any call has saved one: no result of a call looks like it. */
-export const UNSET = -0x7fff_ffff_ffff_ffffn;
+function allocate(region: Region, size: number, align = 8): number {
+  const at = Math.ceil(region.top / align) * align;
+  region.top = at + size;
+  if (region.top > region.bytes.length) {
+    const grown = new Uint8Array(2 ** Math.ceil(Math.log2(region.top)));
+    grown.set(region.bytes);
+    region.bytes = grown;
+    region.view = new DataView(grown.buffer);
+  }
+  return at;
+}
 
-function placeCells(region: Region, nodes: readonly Node[], given: Record<string, number | bigint>): void {
-  const names = new Set(Object.keys(given));
-  for (const node of nodes) if (node.call.save !== undefined) names.add(node.call.save);
-  for (const name of names) {
-    const at = region.allocate(8);
+const encoder = new TextEncoder();
+
+function putString(region: Region, text: string): number {
+  let at = region.strings.get(text);
+  if (at === undefined) {
+    // The kernel reads to the first NUL: one within would cut the string short.
+    if (text.includes("\0"))
+      throw new RangeError(`a string for the kernel holds a NUL: ${JSON.stringify(text)}`);
+    // UTF-8 takes at most three bytes for a UTF-16 unit.
+    at = allocate(region, text.length * 3 + 1);
+    const { written } = encoder.encodeInto(text, region.bytes.subarray(at));
+    region.top = at + written + 1;
+    region.strings.set(text, at);
+  }
+  return at;
+}
+
+function putStrings(region: Region, texts: readonly string[]): number {
+  const pointers = texts.map((text) => putString(region, text));
+  const at = allocate(region, 8 * (texts.length + 1));
+  pointers.forEach((p, i) => {
+    region.view.setBigUint64(at + 8 * i, BigInt(region.base + p), true);
+  });
+  return at;
+}
+
+/** Where an argument that isn't an integer lies; for a cell, the cell. */
+function place(region: Region, arg: Exclude<Arg, number | bigint>): number {
+  if (typeof arg === "string") return putString(region, arg);
+  if ("cell" in arg) {
+    const at = region.cells.get(arg.cell);
+    if (at === undefined) throw new RangeError(`no step saves "${arg.cell}"`);
+    return at;
+  }
+  if ("struct" in arg) {
+    const bytes = encodeStruct(arg.struct, arg.value as never);
+    const at = allocate(region, bytes.length);
+    region.bytes.set(bytes, at);
+    return at;
+  }
+  if ("strings" in arg) return putStrings(region, arg.strings);
+  let at = region.buffers.get(arg.buffer);
+  if (at === undefined) {
+    at = allocate(region, arg.size);
+    region.buffers.set(arg.buffer, at);
+  }
+  return at;
+}
+
+function placeCells(region: Region, lists: readonly Node[][], given: Record<string, number | bigint>): void {
+  const put = (name: string, value: bigint) => {
+    if (region.cells.has(name)) return;
+    const at = allocate(region, 8);
     region.cells.set(name, at);
-    region.view.setBigInt64(at, BigInt(given[name] ?? UNSET), true);
+    region.view.setBigInt64(at, value, true);
+  };
+  for (const name in given) put(name, BigInt(given[name] as number | bigint));
+  for (const nodes of lists) for (const { call } of nodes) if (call.save !== undefined) put(call.save, UNSET);
+}
+
+function placeNodes(region: Region, nodes: readonly Node[]): void {
+  let at = region.base + allocate(region, nodes.length * OP_SIZE, OP_SIZE);
+  for (const node of nodes) {
+    node.address = at;
+    at += OP_SIZE;
   }
 }
 
 function writeNodes(region: Region, nodes: readonly Node[], arch: Arch): void {
-  const address = (node: Node | undefined) => node?.address ?? 0n;
-  const memory = (offset: number) => region.base + BigInt(offset);
+  const { base } = region;
   for (const node of nodes) {
     const { call } = node;
-    const args = call.args.map((arg) => region.value(arg));
+    const args: (number | bigint)[] = [];
     let cells = 0;
-    call.args.forEach((arg, i) => {
-      if (isCell(arg)) cells |= 1 << i;
-    });
-    const [first, second] = node.on;
-    writeOp(region.view, Number(node.address - region.base), {
+    for (const arg of call.args) {
+      if (typeof arg === "number" || typeof arg === "bigint") args.push(arg);
+      else {
+        if (typeof arg === "object" && "cell" in arg) cells |= 1 << args.length;
+        args.push(base + place(region, arg));
+      }
+    }
+    writeOp(region.view, node.address - base, {
       nr: syscallNumber(call.call, arch),
       args,
       cells,
-      result: call.save === undefined ? 0n : memory(region.cell(call.save)),
-      errno1: first?.[0] ?? 0,
-      errno2: second?.[0] ?? 0,
-      next: address(node.next),
-      onErrno1: address(first?.[1]),
-      onErrno2: address(second?.[1]),
-      onZero: address(node.zero),
-      onFail: address(node.fail),
-      record: node.recorded ? memory(RECORD) : 0n,
+      result: call.save === undefined ? 0 : base + (region.cells.get(call.save) as number),
+      errno1: node.errno1,
+      errno2: node.errno2,
+      next: node.next?.address ?? 0,
+      onErrno1: node.on1?.address ?? 0,
+      onErrno2: node.on2?.address ?? 0,
+      onZero: node.zero?.address ?? 0,
+      onFail: node.fail?.address ?? 0,
+      record: node.recorded ? base + RECORD : 0,
     });
   }
 }
 
-export interface EncodeOptions {
-  arch?: Arch;
-  /** Address of the first byte in the process that runs it. */
-  base?: bigint;
-  /** What follows the last step: init exits, the loader's list returns to its caller. */
-  end?: "exit" | "return";
-}
-
 /**
- * Encodes both sections of a plan for `arch`. `given` are the values of the cells that no step saves.
+ * Encodes both sections of a plan. `given` are the values of the cells that no step saves.
  * @throws RangeError for a step that can't be encoded: a fault of the planner, not of the config.
  */
 export function encodePlan(
@@ -316,52 +375,48 @@ export function encodePlan(
   options: EncodeOptions = {},
 ): EncodedPlan {
   const { arch = ARCH, base = PLAN_BASE, end = "exit" } = options;
-  const linker = new Linker();
+  const linker: Linker = { exit: newNode(EXIT, undefined), logs: new Map() };
   const last = end === "exit" ? linker.exit : undefined;
-  const start = linker.link(sections.start, last, last);
-  const create = linker.link(sections.create, start, start);
+  const start = link(linker, sections.start, last, last);
+  const create = link(linker, sections.create, start, start);
   if (create === undefined) throw new RangeError("a plan without steps");
-  const known = new Set<Node>();
-  const startNodes = order(start, known);
-  const createNodes = order(create, known);
+  const startNodes = order(start);
+  const createNodes = order(create);
 
-  const region = new Region(base);
-  placeCells(region, [...startNodes, ...createNodes], { [PARK_ADDRESS]: 0, [PARK_LENGTH]: 0, ...given });
-  const place = (nodes: readonly Node[]) => {
-    const at = region.allocate(nodes.length * OP_SIZE, OP_SIZE);
-    nodes.forEach((node, i) => {
-      node.address = base + BigInt(at + i * OP_SIZE);
-    });
-  };
-  place(startNodes);
+  const region = newRegion(base);
+  placeCells(region, [startNodes, createNodes], { [PARK_ADDRESS]: 0, [PARK_LENGTH]: 0, ...given });
+  placeNodes(region, startNodes);
   // Start's ops name no op of create's, which is unmapped by then; create's end names start's first.
   writeNodes(region, startNodes, arch);
-  const parkedSize = region.allocate(0, PAGE_MAX);
-  region.newSection();
-  place(createNodes);
+  const parkedSize = allocate(region, 0, PAGE_MAX);
+  region.strings = new Map();
+  placeNodes(region, createNodes);
   writeNodes(region, createNodes, arch);
-  const size = region.allocate(0, PAGE);
+  const size = allocate(region, 0, PAGE);
 
-  region.view.setBigInt64(region.cell(PARK_ADDRESS), base + BigInt(parkedSize), true);
-  region.view.setBigInt64(region.cell(PARK_LENGTH), BigInt(size - parkedSize), true);
+  const { cells, buffers } = region;
+  region.view.setBigInt64(cells.get(PARK_ADDRESS) as number, BigInt(base + parkedSize), true);
+  region.view.setBigInt64(cells.get(PARK_LENGTH) as number, BigInt(size - parkedSize), true);
+  const offsetIn = (map: Map<string, number>) => (name: string) => {
+    const at = map.get(name);
+    if (at === undefined) throw new RangeError(`the plan has no "${name}"`);
+    return at;
+  };
   return {
     bytes: region.bytes.subarray(0, size),
     parkedSize,
     firstOp: create.address,
-    cellOffset: (name) => region.cell(name),
-    bufferOffset: (name) => {
-      const at = region.buffers.get(name);
-      if (at === undefined) throw new RangeError(`no step fills "${name}"`);
-      return at;
-    },
-    ops: [...startNodes, ...createNodes].map(({ address, call }) => ({ address, call })),
+    cellOffset: offsetIn(cells),
+    bufferOffset: offsetIn(buffers),
+    ops: [...startNodes, ...createNodes],
   };
 }
 
-/** What init wrote on a failure: null when no step has failed. */
+/** What init wrote on a failure: undefined when no step has failed. */
 export interface FailureRecord {
   errno: number;
-  op: bigint;
+  /** Address of the op. */
+  op: number;
   /** The kernel's own words (fsopen(2), "message retrieval"), `""` when there are none. */
   log: string;
 }
@@ -375,7 +430,7 @@ export function readRecord(bytes: Uint8Array): FailureRecord | undefined {
   const end = log.indexOf(0);
   return {
     errno,
-    op: view.getBigUint64(RECORD + 8, true),
+    op: Number(view.getBigUint64(RECORD + 8, true)),
     // A message begins with its level and a space: "e tmpfs: Bad value for 'size'".
     log: new TextDecoder()
       .decode(log.subarray(0, end < 0 ? LOG_SIZE : end))
@@ -383,6 +438,3 @@ export function readRecord(bytes: Uint8Array): FailureRecord | undefined {
       .trim(),
   };
 }
-
-/** Bytes at the head of plan memory that hold the record and the log. */
-export const HEAD_SIZE = CELLS;

@@ -85,8 +85,8 @@ const ADDRESS_MIN = 0x1_0000;
 // User space ends at 2^47 on x86-64 and 2^48 on arm64, unless a mapping was asked for above.
 const ADDRESS_END = 2 ** 48;
 
-// An op is put together here and then copied: element stores are several times as fast as DataView's methods in a program
-// that has just begun, and an op that turns out to be wrong leaves no trace. Both architectures are little-endian.
+// An op is put together here and then copied, so that one that turns out to be wrong leaves no trace in a plan.
+// Both architectures are little-endian, and so are these arrays.
 const words = new Uint32Array(OP_SIZE / 4);
 const bytes = new Uint8Array(words.buffer);
 const longs = new BigUint64Array(words.buffer);

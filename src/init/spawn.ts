@@ -28,21 +28,51 @@ import { bootstrapElf } from "./elf.ts";
 import { type EncodedPlan, encodePlan, PLAN_BASE, readRecord } from "./encode.ts";
 import { machineFor } from "./machine/index.ts";
 import { buffer, type Call, type Step, struct } from "./step.ts";
+import { moveAbove } from "./talk.ts";
 
 export interface SpawnOptions {
   /** The namespaces to create: CLONE_NEW*. */
   namespaces: number;
-  /** Plan memory: a file or memfd, open for reading and writing. */
-  planFd: number;
   plan: EncodedPlan;
-  /** Descriptors that init keeps, beside 0–2 and the preserved ones; numbers of this process. */
-  keep: readonly number[];
-  /** How many descriptors from 3 on the caller passes to the program. */
-  preserveFds: number;
+  /** Descriptors that init gets beside 0–2 and the preserved ones. */
+  numbers: Numbers;
   /** Highest capability that the kernel knows. */
   lastCap: number;
   /** cgroup v2 directory for the child to be born in. */
   cgroupFd?: number;
+}
+
+/** A descriptor of this process, and its number in init. */
+export interface Placed {
+  ours: number;
+  inInit: number;
+}
+
+/** Where init finds its descriptors: side by side, above all that this process means by the preserved ones and by these. */
+export interface Numbers {
+  /** Plan memory: a file or memfd, open for reading and writing; init closes it when it is mapped. */
+  plan: Placed;
+  kept: readonly Placed[];
+  /** The first number that init may use for what it opens, and the first above all of these. */
+  lowest: number;
+  above: number;
+}
+
+/** Numbers for init's descriptors, `slots` free ones behind them. */
+export function chooseNumbers(
+  preserveFds: number,
+  plan: number,
+  kept: readonly number[],
+  slots: number,
+): Numbers {
+  const lowest = 3 + preserveFds;
+  const first = Math.max(lowest, plan, ...kept) + 1;
+  return {
+    plan: { ours: plan, inInit: first },
+    kept: kept.map((ours, i) => ({ ours, inInit: first + 1 + i })),
+    lowest,
+    above: first + 1 + kept.length + slots,
+  };
 }
 
 export interface Spawned {
@@ -112,21 +142,22 @@ function keepCapabilities(lastCap: number): Call[] {
 
 /** What the child does before it becomes init. */
 function childSteps(options: SpawnOptions, initFd: number): Step[] {
-  const keep = (fd: number): Call => ({
-    call: "fcntl",
-    args: [fd, F.F_SETFD, 0],
-    why: "init keeps this descriptor",
+  const hand = ({ ours, inInit }: Placed): Call => ({
+    call: "dup3",
+    args: [ours, inInit, 0],
+    why: "init gets this descriptor, at a number of its own",
     fail: fail("cannot hand a descriptor to init"),
   });
+  const { plan, kept, lowest } = options.numbers;
   return [
     ...((options.namespaces & CLONE.CLONE_NEWUSER) !== 0 ? keepCapabilities(options.lastCap) : []),
     {
       call: "close_range",
-      args: [3 + options.preserveFds, 0xffffffff, CLOSE_RANGE.CLOSE_RANGE_CLOEXEC],
+      args: [lowest, 0xffffffff, CLOSE_RANGE.CLOSE_RANGE_CLOEXEC],
       why: "nothing else that is open here reaches init",
       fail: fail("cannot close the runtime's descriptors"),
     },
-    ...[options.planFd, ...options.keep].map(keep),
+    ...[plan, ...kept].map(hand),
     {
       call: "execveat",
       args: [initFd, "", { strings: ["kontena-init"] }, { strings: [] }, AT_EMPTY_PATH],
@@ -187,18 +218,15 @@ const PIDFD_AT = OPS_SIZE - 8;
  */
 export function spawnInit(options: SpawnOptions): Spawned {
   const { run, memory } = getLoader();
-  const initFd = openInit(options);
+  // Above the numbers in init: dup3 in the child must not close it.
+  const initFd = moveAbove(openInit(options), options.numbers.above);
   try {
     const steps = loaderSteps(options, initFd, memory);
-    const encoded = encodePlan(
-      { create: steps, start: [] },
-      {},
-      { base: BigInt(memory.address), end: "return" },
-    );
+    const encoded = encodePlan({ create: steps, start: [] }, {}, { base: memory.address, end: "return" });
     if (encoded.bytes.length > PIDFD_AT) throw new RangeError("the loader's list is too long");
     memory.bytes.fill(0, encoded.bytes.length, OPS_SIZE);
     memory.bytes.set(encoded.bytes);
-    run(Number(encoded.firstOp));
+    run(encoded.firstOp);
     const pid = Number(memory.view.getBigInt64(encoded.cellOffset("pid"), true));
     if (pid < 0) throw cloneError(-pid, options);
     const pidfd = memory.view.getInt32(PIDFD_AT, true);
@@ -253,10 +281,10 @@ function childError(call: Call | undefined, errno: number): KontenaError {
 function openInit(options: SpawnOptions): number {
   const image = bootstrapElf({
     machine: machineFor(ARCH),
-    planFd: options.planFd,
-    planBase: PLAN_BASE,
+    planFd: options.numbers.plan.inInit,
+    planBase: BigInt(PLAN_BASE),
     planSize: options.plan.bytes.length,
-    firstOp: options.plan.firstOp,
+    firstOp: BigInt(options.plan.firstOp),
     numbers: {
       mmap: syscallNumber("mmap"),
       close: syscallNumber("close"),

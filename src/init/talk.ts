@@ -10,8 +10,8 @@
  * End of file means exit on both sides. What init has found out lies in plan memory.
  */
 import { closeSync } from "node:fs";
-import { AF_UNIX, SOCK } from "../kernel/consts/socket.ts";
 import { F } from "../kernel/consts/fcntl.ts";
+import { AF_UNIX, SOCK } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
 

@@ -50,7 +50,8 @@ const encoder = new TextEncoder();
 
 /** `text` as the kernel reads it: UTF-8 with a NUL behind; a NUL within would cut it short and is refused. */
 export function cString(text: string): Uint8Array {
-  if (text.includes("\0")) throw new RangeError(`a string for the kernel holds a NUL: ${JSON.stringify(text)}`);
+  if (text.includes("\0"))
+    throw new RangeError(`a string for the kernel holds a NUL: ${JSON.stringify(text)}`);
   return encoder.encode(`${text}\0`);
 }
 

@@ -128,7 +128,8 @@ const NUMBERS = {
   getdents64: [217, 61],
   renameat2: [316, 276],
   setpriority: [141, 140],
-  process_vm_readv: [310, 270],} as const satisfies Record<string, readonly [number, number]>;
+  process_vm_readv: [310, 270],
+} as const satisfies Record<string, readonly [number, number]>;
 
 /** The name of a system call that plans may use. */
 export type SyscallName = keyof typeof NUMBERS;

@@ -55,7 +55,9 @@ const mounts: Later = ({ mounts: list }) =>
   (list ?? []).flatMap((mount, i) => [
     ...present(`mounts[${i}].uidMappings`, mount.uidMappings),
     ...present(`mounts[${i}].gidMappings`, mount.gidMappings),
-    ...(mount.options ?? []).flatMap((option, j) => (LATER_OPTIONS.includes(option) ? [`mounts[${i}].options[${j}]`] : [])),
+    ...(mount.options ?? []).flatMap((option, j) =>
+      LATER_OPTIONS.includes(option) ? [`mounts[${i}].options[${j}]`] : [],
+    ),
   ]);
 
 const LATER: readonly Later[] = [process, linux, resources, hooks, namespaces, mounts];
@@ -81,7 +83,8 @@ function mapsRoot(config: Config): Problem[] {
   if (!isNew(config, "user")) return [];
   return (["uidMappings", "gidMappings"] as const).flatMap((name) => {
     const mappings = config.linux?.[name];
-    if (mappings === undefined || mappings.length === 0 || mappings.some((m) => m.containerID === 0)) return [];
+    if (mappings === undefined || mappings.length === 0 || mappings.some((m) => m.containerID === 0))
+      return [];
     return [{ at: `linux.${name}`, message: "must map id 0 of the container, which sets it up" }];
   });
 }

@@ -1,6 +1,10 @@
 /** Capabilities (config.md, "Linux Process"; capabilities(7)): five sets, exactly as asked. */
 import { type Step, struct } from "../init/step.ts";
-import { _LINUX_CAPABILITY_VERSION_3, CAPABILITIES, type CapabilityName } from "../kernel/consts/capability.ts";
+import {
+  _LINUX_CAPABILITY_VERSION_3,
+  CAPABILITIES,
+  type CapabilityName,
+} from "../kernel/consts/capability.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { isNew, type PlanInput } from "./input.ts";
 

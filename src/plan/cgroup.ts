@@ -6,7 +6,7 @@ import type { Mount } from "../../spec/mounts.ts";
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { close, openOrMake } from "./destination.ts";
+import { openOrMake } from "./destination.ts";
 import { type Hierarchy, isNew, type PlanInput } from "./input.ts";
 import { attach, openFileSystem } from "./mounts.ts";
 import type { ParsedOptions } from "./options.ts";
@@ -92,7 +92,7 @@ function tmpfsOfHierarchies(
     tmpfs,
     fail,
   );
-  steps.push(destination, ...attach(tmpfs, `${at} destination`, options, at, fail, "keep"));
+  steps.push(destination, ...attach(tmpfs, `${at} destination`, options, at, fail));
   for (const h of input.host.hierarchies) {
     const name = h.mountpoint.slice(h.mountpoint.lastIndexOf("/") + 1);
     const mount = `${at} ${name}`;
@@ -104,7 +104,10 @@ function tmpfsOfHierarchies(
         args: [
           cell(tmpfs),
           name,
-          struct("open_how", { flags: O.O_PATH | O.O_CLOEXEC | O.O_DIRECTORY, resolve: RESOLVE.RESOLVE_NO_SYMLINKS }),
+          struct("open_how", {
+            flags: O.O_PATH | O.O_CLOEXEC | O.O_DIRECTORY,
+            resolve: RESOLVE.RESOLVE_NO_SYMLINKS,
+          }),
           24,
         ],
         why: "the place just made",
@@ -113,9 +116,13 @@ function tmpfsOfHierarchies(
         fail,
       },
       ...view(input, h, options.set, mount, at, fail),
-      { call: "move_mount", args: [cell(mount), "", cell(directory), "", EMPTY_BOTH], why: `${name} appears in it`, at, fail },
-      close(mount),
-      close(directory),
+      {
+        call: "move_mount",
+        args: [cell(mount), "", cell(directory), "", EMPTY_BOTH],
+        why: `${name} appears in it`,
+        at,
+        fail,
+      },
     );
     if (h.options.length > 1)
       for (const controller of h.options.filter((c) => c !== name && !c.includes("=")))
@@ -128,7 +135,7 @@ function tmpfsOfHierarchies(
           fail,
         });
   }
-  if ((options.set & MOUNT_ATTR.MOUNT_ATTR_RDONLY) !== 0) steps.push(setAttributes(tmpfs, options.set, at, fail));
-  steps.push(close(tmpfs));
+  if ((options.set & MOUNT_ATTR.MOUNT_ATTR_RDONLY) !== 0)
+    steps.push(setAttributes(tmpfs, options.set, at, fail));
   return steps;
 }

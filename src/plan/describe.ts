@@ -1,4 +1,14 @@
 /** Plans in words: system calls with their arguments decoded as strace(1) would, for `explain`, tests and people. */
+
+import {
+  type Arg,
+  branches,
+  type Call,
+  type Outcome,
+  type Phase,
+  type Step,
+  type Struct,
+} from "../init/step.ts";
 import { CAPABILITIES } from "../kernel/consts/capability.ts";
 import {
   AT_EACCESS,
@@ -10,19 +20,11 @@ import {
   O,
   RESOLVE,
 } from "../kernel/consts/fcntl.ts";
-import {
-  FSCONFIG,
-  MOUNT_ATTR,
-  MOVE_MOUNT,
-  MS,
-  OPEN_TREE,
-  UMOUNT,
-} from "../kernel/consts/mount.ts";
+import { FSCONFIG, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE, UMOUNT } from "../kernel/consts/mount.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { RLIM_INFINITY, RLIMIT } from "../kernel/consts/resource.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
-import { type Arg, branches, type Call, type Outcome, type Phase, type Step, type Struct } from "../init/step.ts";
 
 type Names = Readonly<Record<string, number>>;
 
@@ -40,14 +42,17 @@ export function flagNames(value: number, ...tables: Names[]): string {
   return names.join("|") || "0";
 }
 
-const nameOf = (table: Names, value: number) => Object.keys(table).find((name) => table[name] === value) ?? String(value);
+const nameOf = (table: Names, value: number) =>
+  Object.keys(table).find((name) => table[name] === value) ?? String(value);
 const octal = (value: number) => `0${value.toString(8)}`;
 const AT = { AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW };
 const limit = (value: bigint) => (value === RLIM_INFINITY ? "RLIM_INFINITY" : String(value));
 
 /** Names of the capabilities in a set, without their `CAP_`; `all` and `none` for short. */
 function capabilities(set: bigint): string {
-  const names = CAPABILITIES.filter((_, i) => (set >> BigInt(i)) & 1n).map((name) => name.slice("CAP_".length));
+  const names = CAPABILITIES.filter((_, i) => (set >> BigInt(i)) & 1n).map((name) =>
+    name.slice("CAP_".length),
+  );
   if (names.length === 0) return "none";
   return names.length === CAPABILITIES.length ? "all" : names.join("|");
 }
@@ -109,7 +114,11 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   mknodat: { 0: dirfd, 2: modeAndType },
   symlinkat: { 1: dirfd },
   statx: { 0: dirfd, 2: flags(AT), 3: (value) => `0x${value.toString(16)}` },
-  faccessat2: { 0: dirfd, 2: (value) => (value === 1 ? "X_OK" : String(value)), 3: (v) => (v === AT_EACCESS ? "AT_EACCESS" : String(v)) },
+  faccessat2: {
+    0: dirfd,
+    2: (value) => (value === 1 ? "X_OK" : String(value)),
+    3: (v) => (v === AT_EACCESS ? "AT_EACCESS" : String(v)),
+  },
   open_tree: { 0: dirfd, 2: flags(OPEN_TREE, AT) },
   move_mount: { 0: dirfd, 2: dirfd, 4: flags(MOVE_MOUNT) },
   mount_setattr: { 0: dirfd, 2: flags(AT) },
@@ -119,7 +128,14 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   umount2: { 1: flags(UMOUNT) },
   unshare: { 0: flags(CLONE) },
   umask: { 0: octal },
-  prctl: { 0: (value) => nameOf(PR, value), 1: prctlArgument, 2: (value, { args }) => (args[0] === PR.PR_CAP_AMBIENT && args[1] === PR_CAP_AMBIENT.PR_CAP_AMBIENT_RAISE ? (CAPABILITIES[value] ?? String(value)) : String(value)) },
+  prctl: {
+    0: (value) => nameOf(PR, value),
+    1: prctlArgument,
+    2: (value, { args }) =>
+      args[0] === PR.PR_CAP_AMBIENT && args[1] === PR_CAP_AMBIENT.PR_CAP_AMBIENT_RAISE
+        ? (CAPABILITIES[value] ?? String(value))
+        : String(value),
+  },
   prlimit64: { 1: (value) => nameOf(RLIMIT, value) },
   close_range: { 1: (value) => (value === 0xffffffff ? "~0" : String(value)), 2: flags(CLOSE_RANGE) },
   rt_sigprocmask: { 0: (value) => (value === 2 ? "SIG_SETMASK" : String(value)) },
@@ -142,14 +158,13 @@ export function describeCall(call: Call): string {
 }
 
 const outcomeText = (outcome: Outcome) =>
-  typeof outcome !== "string" ? "do" : { next: "go on", leave: "skip the rest of this part", exit: "exit" }[outcome];
+  typeof outcome !== "string"
+    ? "do"
+    : { next: "go on", again: "again", leave: "skip the rest of this part", exit: "exit" }[outcome];
 
 /** The outcomes that don't stop init, in words: `EEXIST: go on`. */
 export function describeOutcomes(call: Call): string[] {
-  const lines = Object.entries(call.on ?? {})
-    // A retry is the same call again: no news.
-    .filter(([errno]) => errno !== "EAGAIN")
-    .map(([errno, outcome]) => `${errno}: ${outcomeText(outcome)}`);
+  const lines = Object.entries(call.on ?? {}).map(([errno, outcome]) => `${errno}: ${outcomeText(outcome)}`);
   if (call.zero !== undefined) lines.push(`0: ${outcomeText(call.zero)}`);
   if (call.otherwise !== undefined) lines.push("any error: go on");
   return lines;
@@ -171,11 +186,15 @@ function* walk(steps: readonly Step[], phase: string, depth: number): Generator<
     else if ("pause" in step) yield { phase, depth, call: `— ${step.pause} —`, why: step.why, outcomes: [] };
     else {
       const { why, at } = step;
-      yield { phase, depth, call: describeCall(step), why, ...(at === undefined ? {} : { at }), outcomes: describeOutcomes(step) };
-      for (const branch of branches(step)) {
-        const again = branch.length === 1 && step.on?.EAGAIN === branch;
-        if (!again) yield* walk(branch, phase, depth + 1);
-      }
+      yield {
+        phase,
+        depth,
+        call: describeCall(step),
+        why,
+        ...(at === undefined ? {} : { at }),
+        outcomes: describeOutcomes(step),
+      };
+      for (const branch of branches(step)) yield* walk(branch, phase, depth + 1);
     }
   }
 }

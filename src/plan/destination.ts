@@ -3,17 +3,57 @@
  * descriptor: a symlink, whatever it says and whenever it was made, leads to somewhere inside (CVE-2019-16884, -2021-30465).
  */
 import { posix } from "node:path";
-import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
+import { type Arg, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 
 /** Descriptor of the root file system's top, from root.ts. */
 export const ROOT = "root";
+/** What covers masked paths, from paths.ts. */
+export const MASK_FILE = "mask for files";
+export const MASK_DIRECTORY = "mask for directories";
+/** The descriptors that init keeps until the root is entered: each has a number of its own, above all others. */
+export const SLOTS = [ROOT, MASK_FILE, MASK_DIRECTORY] as const;
+export type Slot = (typeof SLOTS)[number];
+
+/** Cells with the bounds of the numbers that are nobody's: below the kept descriptors, and above them. */
+export const LOWEST = "lowest descriptor";
+export const BELOW = "last descriptor below the kept ones";
+export const ABOVE = "first descriptor above the kept ones";
+export const ABOVE_SLOTS = "first descriptor of the root and the masks";
+
+/** Gives the descriptor in cell `from` the number of a slot. */
+export function keepAs(slot: Slot, from: string, at: string | undefined): Step {
+  return {
+    call: "dup3",
+    args: [cell(from), cell(slot), O.O_CLOEXEC],
+    why: `${slot}: kept until the root is entered`,
+    at,
+    fail: { code: "INTERNAL", message: `cannot keep the descriptor of the ${slot}` },
+  };
+}
+
+/** Closes every descriptor but those that init keeps; two calls in the place of one for each. */
+export function sweep(of: "temporary" | "all"): Step[] {
+  const range = (from: string, to: Arg): Step => ({
+    call: "close_range",
+    args: [cell(from), to, 0],
+    why: of === "all" ? "nothing that leads to the host stays open" : "what was opened has done its work",
+    fail: { code: "INTERNAL", message: "cannot close descriptors" },
+  });
+  return [range(LOWEST, cell(BELOW)), range(of === "all" ? ABOVE_SLOTS : ABOVE, 0xffffffff)];
+}
+
+/** Blocks of steps that open descriptors, with a sweep after every few, so that no limit on open files is met. */
+export function swept(blocks: readonly (readonly Step[])[]): Step[] {
+  const EVERY = 8;
+  return blocks.flatMap((block, i): Step[] => {
+    const last = i === blocks.length - 1;
+    return [{ block }, ...(last || i % EVERY === EVERY - 1 ? sweep("temporary") : [])];
+  });
+}
 
 const IN_ROOT = RESOLVE.RESOLVE_IN_ROOT | RESOLVE.RESOLVE_NO_MAGICLINKS;
-/** The kernel gives EAGAIN when something was renamed or mounted while it walked through `..`; more often is an attack. */
-const RETRIES = 3;
-
 export interface Destination {
   /** Path inside the container. */
   path: string;
@@ -32,20 +72,22 @@ export function relative(path: string): string {
   return posix.normalize(`/${path}`).slice(1).replace(/\/$/, "") || ".";
 }
 
-/** openat2 of a place in the root; `missing` is what happens when there is none. */
+/**
+ * openat2 of a place in the root; `missing` is what happens when there is none. EAGAIN means that something was renamed or
+ * mounted while the kernel walked through `..`: each one takes such an act at that very moment, so asking again ends.
+ */
 export function openInRoot(place: Destination, missing?: Call["on"]): Step {
   const flags = O.O_PATH | O.O_CLOEXEC | (place.kind === "directory" ? O.O_DIRECTORY : 0);
   const resolve = IN_ROOT | (place.noSymlinks ? RESOLVE.RESOLVE_NO_SYMLINKS : 0);
-  const open = (retries: number): Call => ({
+  return {
     call: "openat2",
     args: [cell(ROOT), relative(place.path), struct("open_how", { flags, resolve }), 24],
     why: place.why,
     at: place.at,
     save: place.save,
-    on: { ...missing, ...(retries > 0 ? { EAGAIN: [open(retries - 1)] } : {}) },
+    on: { ...missing, EAGAIN: "again" },
     fail: place.fail,
-  });
-  return open(RETRIES);
+  };
 }
 
 /** Opens the place, and makes it first when it is missing: directories 0755, a file empty. */
@@ -73,7 +115,6 @@ function make(place: Destination): Step[] {
     });
     const kind = last ? place.kind : "directory";
     steps.push(openInRoot({ ...place, path, save, kind, why: `go on from /${path}` }));
-    if (parent !== ROOT) steps.push(close(parent));
     parent = save;
   });
   return steps;

@@ -4,8 +4,8 @@ import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O, RESOLVE } from "../kernel/consts/fcnt
 import { MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { makedev, S_IF } from "../kernel/consts/stat.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
-import { close, openOrMake, relative } from "./destination.ts";
-import { hasNamespace, type PlanInput } from "./input.ts";
+import { openOrMake, relative, sweep } from "./destination.ts";
+import { hasNamespace, isNew, type PlanInput } from "./input.ts";
 
 export interface Node {
   path: string;
@@ -48,8 +48,15 @@ const DEV = "/dev";
 function ownsDev({ config }: PlanInput): boolean {
   if (!hasNamespace(config, "mount")) return false;
   return !(config.mounts ?? []).some(
-    (m) => relative(m.destination) === "dev" && (m.type === "bind" || m.options?.some((o) => o === "bind" || o === "rbind")),
+    (m) =>
+      relative(m.destination) === "dev" &&
+      (m.type === "bind" || m.options?.some((o) => o === "bind" || o === "rbind")),
   );
+}
+
+/** mknod(2) of a device takes CAP_MKNOD in the first user namespace. */
+function mayMakeNodes({ config, host }: PlanInput): boolean {
+  return !isNew(config, "user") && host.firstUserNamespace;
 }
 
 function failure(path: string): Failure {
@@ -59,10 +66,17 @@ function failure(path: string): Failure {
 export function devices(input: PlanInput): Step[] {
   if (!ownsDev(input)) return [];
   const why = "where the devices are made";
-  const open = openOrMake({ path: DEV, kind: "directory", save: DEV, at: undefined, why, fail: failure(DEV) });
+  const open = openOrMake({
+    path: DEV,
+    kind: "directory",
+    save: DEV,
+    at: undefined,
+    why,
+    fail: failure(DEV),
+  });
   return [
     open,
-    ...DEFAULT_DEVICES.flatMap(([name, major, minor]) => defaultDevice(name, major, minor)),
+    ...DEFAULT_DEVICES.flatMap(([name, major, minor]) => defaultDevice(input, name, major, minor)),
     ...LINKS.map(
       ([target, name]): Call => ({
         call: "symlinkat",
@@ -72,7 +86,7 @@ export function devices(input: PlanInput): Step[] {
         fail: failure(`${DEV}/${name}`),
       }),
     ),
-    close(DEV),
+    ...sweep("temporary"),
   ];
 }
 
@@ -88,7 +102,7 @@ export function deviceChecks(input: PlanInput): DeviceCheck[] {
   }));
 }
 
-function defaultDevice(name: string, major: number, minor: number): Step[] {
+function defaultDevice(input: PlanInput, name: string, major: number, minor: number): Step[] {
   const path = `${DEV}/${name}`;
   const look: Call = {
     call: "statx",
@@ -101,7 +115,7 @@ function defaultDevice(name: string, major: number, minor: number): Step[] {
       call: "mknodat",
       args: [cell(DEV), name, S_IF.S_IFCHR | 0o666, makedev(major, minor)],
       why: path,
-      on: { EEXIST: [look], EPERM: bindFromHost(name) },
+      on: { EEXIST: [look], ...(mayMakeNodes(input) ? {} : { EPERM: bindFromHost(name) }) },
       fail: failure(path),
     },
   ];
@@ -123,7 +137,12 @@ function bindFromHost(name: string): Step[] {
     },
     {
       call: "openat2",
-      args: [cell(DEV), name, struct("open_how", { flags: O.O_PATH | O.O_CLOEXEC, resolve: RESOLVE.RESOLVE_NO_SYMLINKS }), 24],
+      args: [
+        cell(DEV),
+        name,
+        struct("open_how", { flags: O.O_PATH | O.O_CLOEXEC, resolve: RESOLVE.RESOLVE_NO_SYMLINKS }),
+        24,
+      ],
       why: "that file",
       save: file,
       fail,
@@ -137,12 +156,15 @@ function bindFromHost(name: string): Step[] {
     },
     {
       call: "move_mount",
-      args: [cell(tree), "", cell(file), "", MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH],
+      args: [
+        cell(tree),
+        "",
+        cell(file),
+        "",
+        MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH,
+      ],
       why: `${path} is the host's`,
       fail,
     },
-    close(tree),
-    close(file),
   ];
 }
-

@@ -3,8 +3,8 @@
  * The program sees what it would see had it been started directly.
  */
 import type { Step } from "../init/step.ts";
-import { SIG, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import { struct } from "../init/step.ts";
+import { SIG, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import type { PlanInput } from "./input.ts";
 
 export function inherited({ host }: PlanInput): Step[] {
@@ -32,6 +32,11 @@ export function inherited({ host }: PlanInput): Step[] {
       // The leader of a process group can't make a session; as a new child init never is one.
       fail: fail("cannot create a session"),
     },
-    { call: "umask", args: [0], why: "modes of files are as the config says", fail: fail("cannot set the umask") },
+    {
+      call: "umask",
+      args: [0],
+      why: "modes of files are as the config says",
+      fail: fail("cannot set the umask"),
+    },
   ];
 }

@@ -24,7 +24,8 @@ export interface Host {
   ignoredSignals: readonly number[];
   /** RLIMIT_NOFILE of this process's parent: Bun has raised its own. */
   nofile: { soft: bigint; hard: bigint } | undefined;
-  /** The present limits of this process, by resource number: the hard ones bound what init may set by itself. */
+  /** Whether the caller is in the machine's first user namespace, and not in a container itself. */
+  firstUserNamespace: boolean;
   hierarchies: readonly Hierarchy[];
   /** What the sources of bind mounts are. */
   sources: Readonly<Record<string, "directory" | "file">>;

@@ -5,7 +5,7 @@
  */
 import { cell, type Failure, type Step } from "../init/step.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
-import { close } from "./destination.ts";
+import { sweep } from "./destination.ts";
 import { isNew, type PlanInput } from "./input.ts";
 
 /** Whether init has the rights to do it: as root of the first user namespace. Otherwise the runtime does. */
@@ -16,12 +16,16 @@ export function joinsByItself({ config }: PlanInput): boolean {
 export function joinCgroups(input: PlanInput): Step[] {
   const { host, cgroupPath } = input;
   if (cgroupPath === undefined || !joinsByItself(input)) return [];
-  return host.hierarchies
+  const steps = host.hierarchies
     .filter((h) => h.version === 1)
     .flatMap((h): Step[] => {
       const directory = `${h.mountpoint}${cgroupPath}`;
       const name = `cgroup ${h.options.join()}`;
-      const fail: Failure = { code: "CGROUP_FAILED", message: `cannot enter the cgroup ${directory}`, path: directory };
+      const fail: Failure = {
+        code: "CGROUP_FAILED",
+        message: `cannot enter the cgroup ${directory}`,
+        path: directory,
+      };
       const at = "linux.cgroupsPath";
       return [
         {
@@ -39,7 +43,7 @@ export function joinCgroups(input: PlanInput): Step[] {
           at,
           fail: { ...fail, hints: { ENOSPC: "its cpuset has no CPUs or no memory nodes" } },
         },
-        close(name),
       ];
     });
+  return steps.length === 0 ? [] : [...steps, ...sweep("temporary")];
 }

@@ -5,9 +5,16 @@
 import type { Mount } from "../../spec/mounts.ts";
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE } from "../kernel/consts/fcntl.ts";
-import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, MOUNT_ATTR__ATIME, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
+import {
+  FSCONFIG,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MOUNT_ATTR__ATIME,
+  MOVE_MOUNT,
+  OPEN_TREE,
+} from "../kernel/consts/mount.ts";
 import { cgroupMount } from "./cgroup.ts";
-import { close, openOrMake } from "./destination.ts";
+import { openOrMake, swept } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 
@@ -15,13 +22,24 @@ import { type ParsedOptions, parseOptions } from "./options.ts";
  * File systems of which the kernel has one instance for all mounts: `ro` is then a property of the mount alone, or it
  * would make the host's read-only as well (or fail).
  */
-const SHARED_INSTANCE = new Set(["proc", "sysfs", "cgroup", "cgroup2", "mqueue", "devtmpfs", "securityfs", "debugfs", "tracefs", "bpf"]);
+const SHARED_INSTANCE = new Set([
+  "proc",
+  "sysfs",
+  "cgroup",
+  "cgroup2",
+  "mqueue",
+  "devtmpfs",
+  "securityfs",
+  "debugfs",
+  "tracefs",
+  "bpf",
+]);
 
 /** Written to by runtimes and trusted by them: a symlink in its path would let the image choose where (CVE-2019-19921). */
 const NO_SYMLINKS = new Set(["proc", "sysfs"]);
 
 export function mounts(input: PlanInput): Step[] {
-  return (input.config.mounts ?? []).map((mount, i) => ({ block: oneMount(input, mount, `mounts[${i}]`) }));
+  return swept((input.config.mounts ?? []).map((mount, i) => oneMount(input, mount, `mounts[${i}]`)));
 }
 
 function oneMount(input: PlanInput, mount: Mount, at: string): Step[] {
@@ -33,15 +51,8 @@ function oneMount(input: PlanInput, mount: Mount, at: string): Step[] {
 
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
 
-/** Puts the detached mount `from` onto `to`, gives it its propagation, and lets go of both (or keeps `from`). */
-export function attach(
-  from: string,
-  to: string,
-  options: ParsedOptions,
-  at: string,
-  fail: Failure,
-  keep?: "keep",
-): Step[] {
+/** Puts the detached mount `from` onto `to` and gives it its propagation. */
+export function attach(from: string, to: string, options: ParsedOptions, at: string, fail: Failure): Step[] {
   return [
     {
       call: "move_mount",
@@ -50,20 +61,27 @@ export function attach(
       at: `${at}.destination`,
       fail: {
         ...fail,
-        hints: { ENOTDIR: "one of source and destination is a directory, the other isn't", EINVAL: "the destination can't take a mount" },
+        hints: {
+          ENOTDIR: "one of source and destination is a directory, the other isn't",
+          EINVAL: "the destination can't take a mount",
+        },
       },
     },
     ...options.propagation.map(
       ({ type, recursive }): Call => ({
         call: "mount_setattr",
-        args: [cell(from), "", AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0), struct("mount_attr", { propagation: type }), 32],
+        args: [
+          cell(from),
+          "",
+          AT_EMPTY_PATH | (recursive ? AT_RECURSIVE : 0),
+          struct("mount_attr", { propagation: type }),
+          32,
+        ],
         why: "its propagation",
         at: `${at}.options`,
         fail: { ...fail, message: `cannot set the propagation of ${fail.path}` },
       }),
     ),
-    ...(keep ? [] : [close(from)]),
-    close(to),
   ];
 }
 
@@ -99,7 +117,13 @@ export function openFileSystem(
 ): Step[] {
   const type = mount.type ?? "none";
   const context = `${save} context`;
-  const config = (command: number, key: string | number, value: string | number, why: string, where: string): Call => ({
+  const config = (
+    command: number,
+    key: string | number,
+    value: string | number,
+    why: string,
+    where: string,
+  ): Call => ({
     call: "fsconfig",
     args: [cell(context), command, key, value, 0],
     why,
@@ -107,7 +131,9 @@ export function openFileSystem(
     fail,
     log: context,
   });
-  const flags = SHARED_INSTANCE.has(type) ? options.flags.filter((f) => f !== "ro" && f !== "rw") : options.flags;
+  const flags = SHARED_INSTANCE.has(type)
+    ? options.flags.filter((f) => f !== "ro" && f !== "rw")
+    : options.flags;
   return [
     {
       call: "fsopen",
@@ -115,14 +141,23 @@ export function openFileSystem(
       why: `a new ${type} file system`,
       at: `${at}.type`,
       save: context,
-      fail: { ...fail, hints: { ENODEV: `the kernel has no file system type "${type}", see /proc/filesystems` } },
+      fail: {
+        ...fail,
+        hints: { ENODEV: `the kernel has no file system type "${type}", see /proc/filesystems` },
+      },
     },
     config(FSCONFIG.FSCONFIG_SET_STRING, "source", mount.source ?? type, "its source", `${at}.source`),
     ...flags.map((f) => config(FSCONFIG.FSCONFIG_SET_FLAG, f, 0, `option ${f}`, `${at}.options`)),
     ...options.data.map(({ key, value, index }) =>
       value === undefined
         ? config(FSCONFIG.FSCONFIG_SET_FLAG, key, 0, `option ${key}`, `${at}.options[${index}]`)
-        : config(FSCONFIG.FSCONFIG_SET_STRING, key, value, `option ${key}=${value}`, `${at}.options[${index}]`),
+        : config(
+            FSCONFIG.FSCONFIG_SET_STRING,
+            key,
+            value,
+            `option ${key}=${value}`,
+            `${at}.options[${index}]`,
+          ),
     ),
     config(FSCONFIG.FSCONFIG_CMD_CREATE, 0, 0, "create it", at),
     {
@@ -134,7 +169,6 @@ export function openFileSystem(
       fail,
       log: context,
     },
-    close(context),
   ];
 }
 
@@ -161,7 +195,13 @@ function bind({ host }: PlanInput, mount: Mount, options: ParsedOptions, at: str
       ? [
           {
             call: "mount_setattr",
-            args: [cell(tree), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set: options.set, attr_clr }), 32],
+            args: [
+              cell(tree),
+              "",
+              AT_EMPTY_PATH,
+              struct("mount_attr", { attr_set: options.set, attr_clr }),
+              32,
+            ],
             why: "its flags",
             at: `${at}.options`,
             fail,

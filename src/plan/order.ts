@@ -4,6 +4,7 @@
  */
 import type { Pause, Phase, Step } from "../init/step.ts";
 import { boundingSet, keepCapabilities, setCapabilities } from "./capabilities.ts";
+import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
 import { inherited } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
@@ -52,7 +53,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("pivot", enterRoot(input)),
       phase("paths", maskPaths(input), readonlyPaths(input), readonlyRoot(input)),
       phase("uts", uts(input)),
-      phase("process", workingDirectory(input), lookUpProgram(input)),
+      // No descriptor of the host is open when paths of the config are followed from here on (CVE-2024-21626).
+      phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("created", [CREATED]),
     ],
     start: [

@@ -1,6 +1,7 @@
 /** Between create and start: init waits in opening the exec FIFO, which `start` opens from the other side. */
-import { cell, type Failure, type Step } from "../init/step.ts";
+
 import { PARK_ADDRESS, PARK_LENGTH, SOCKET } from "../init/encode.ts";
+import { cell, type Failure, type Step } from "../init/step.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { close } from "./destination.ts";
 
@@ -15,7 +16,12 @@ const fail: Failure = { code: "INTERNAL", message: "init cannot wait for start" 
 
 export function park(): Step[] {
   return [
-    { call: "munmap", args: [cell(PARK_ADDRESS), cell(PARK_LENGTH)], why: "create's part of the plan is done with", fail },
+    {
+      call: "munmap",
+      args: [cell(PARK_ADDRESS), cell(PARK_LENGTH)],
+      why: "create's part of the plan is done with",
+      fail,
+    },
     close(SOCKET),
     {
       call: "openat",

@@ -2,16 +2,20 @@
 import { cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { close, openInRoot } from "./destination.ts";
+import { keepAs, MASK_DIRECTORY, MASK_FILE, openInRoot, sweep, swept } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
 import { openFileSystem } from "./mounts.ts";
 
-const MASK_FILE = "mask for files";
-const MASK_DIRECTORY = "mask for directories";
+const FILE = "copy of /dev/null";
+const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
 const CLONE_EMPTY = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
 
-const failure = (message: string, path: string): Failure => ({ code: "PATH_PROTECTION_FAILED", message, path });
+const failure = (message: string, path: string): Failure => ({
+  code: "PATH_PROTECTION_FAILED",
+  message,
+  path,
+});
 
 /**
  * Before pivot_root: what will cover the masked paths. The file is the host's /dev/null, not the container's, which could
@@ -28,12 +32,12 @@ export function prepareMasks({ config }: PlanInput): Step[] {
       args: [AT_FDCWD, "/dev/null", OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
       why: "the host's /dev/null will cover files",
       at,
-      save: MASK_FILE,
+      save: FILE,
       fail,
     },
     {
       call: "mount_setattr",
-      args: [cell(MASK_FILE), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set }), 32],
+      args: [cell(FILE), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set }), 32],
       why: "nobody changes its mode or owner through the mask",
       at,
       fail,
@@ -50,21 +54,19 @@ export function prepareMasks({ config }: PlanInput): Step[] {
         ],
       },
       at,
-      MASK_DIRECTORY,
+      DIRECTORY,
       fail,
     ),
+    keepAs(MASK_FILE, FILE, at),
+    keepAs(MASK_DIRECTORY, DIRECTORY, at),
+    ...sweep("temporary"),
   ];
 }
 
 /** Covers each path that exists; a file with a device that reads as empty, a directory with an empty one. */
 export function maskPaths({ config }: PlanInput): Step[] {
   const paths = config.linux?.maskedPaths ?? [];
-  if (paths.length === 0) return [];
-  return [
-    ...paths.map((path, i) => ({ block: maskPath(path, `linux.maskedPaths[${i}]`) })),
-    close(MASK_FILE),
-    close(MASK_DIRECTORY),
-  ];
+  return swept(paths.map((path, i) => maskPath(path, `linux.maskedPaths[${i}]`)));
 }
 
 function maskPath(path: string, at: string): Step[] {
@@ -81,7 +83,10 @@ function maskPath(path: string, at: string): Step[] {
   });
   const inside = `${at} inside`;
   return [
-    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, { ENOENT: "leave" }),
+    openInRoot(
+      { path, kind: "any", save: place, at, why: `${path}, when it exists`, fail },
+      { ENOENT: "leave" },
+    ),
     {
       block: [
         clone(MASK_FILE, "a file's mask"),
@@ -94,8 +99,6 @@ function maskPath(path: string, at: string): Step[] {
           on: { ENOTDIR: "leave" },
           fail,
         },
-        close(inside),
-        close(cover),
         clone(MASK_DIRECTORY, "a directory's mask"),
       ],
     },
@@ -106,16 +109,13 @@ function maskPath(path: string, at: string): Step[] {
       at,
       fail,
     },
-    close(cover),
-    close(place),
   ];
 }
 
 /** Each path that exists is mounted over itself, read-only with all that is mounted below it. */
 export function readonlyPaths({ config }: PlanInput): Step[] {
-  return (config.linux?.readonlyPaths ?? []).map((path, i) => ({
-    block: readonlyPath(path, `linux.readonlyPaths[${i}]`),
-  }));
+  const paths = config.linux?.readonlyPaths ?? [];
+  return swept(paths.map((path, i) => readonlyPath(path, `linux.readonlyPaths[${i}]`)));
 }
 
 function readonlyPath(path: string, at: string): Step[] {
@@ -123,7 +123,10 @@ function readonlyPath(path: string, at: string): Step[] {
   const place = `${at} place`;
   const tree = `${at} tree`;
   return [
-    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, { ENOENT: "leave" }),
+    openInRoot(
+      { path, kind: "any", save: place, at, why: `${path}, when it exists`, fail },
+      { ENOENT: "leave" },
+    ),
     {
       call: "open_tree",
       args: [cell(place), "", CLONE_EMPTY | AT_RECURSIVE],
@@ -152,7 +155,5 @@ function readonlyPath(path: string, at: string): Step[] {
       at,
       fail,
     },
-    close(tree),
-    close(place),
   ];
 }

@@ -1,10 +1,9 @@
 /** The program itself: where it runs, which file it is, and execve (config.md, "Process"; execve(2)). */
 import { posix } from "node:path";
-import { buffer, type Call, type Failure, type Step, struct, cell } from "../init/step.ts";
+import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { PR } from "../kernel/consts/prctl.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
-import { close } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
 
 /** Longest path that the kernel takes, its NUL included. */
@@ -55,7 +54,6 @@ export function workingDirectory({ config }: PlanInput): Step[] {
   return [
     open({ ENOENT: [...make, open(undefined)] }),
     { call: "fchdir", args: [cell(CWD)], why: "the program starts here", at, fail },
-    close(CWD),
     {
       call: "getcwd",
       args: [buffer(CWD_BUFFER, PATH_MAX), PATH_MAX],
@@ -88,11 +86,22 @@ export const lookupCells = (index: number) => ({
 export function lookUpProgram(input: PlanInput): Step[] {
   const { uid = 0, gid = 0 } = input.config.process?.user ?? {};
   const at = "process.args[0]";
-  const asUser = (call: "setfsuid" | "setfsgid", id: number, why: string): Call => ({ call, args: [id], why, at, otherwise: "next" });
+  const asUser = (call: "setfsuid" | "setfsgid", id: number, why: string): Call => ({
+    call,
+    args: [id],
+    why,
+    at,
+    otherwise: "next",
+  });
   const other = uid !== 0 || gid !== 0;
   return [
     // Changing fsuid from 0 takes the file capabilities away and gives them back on the way home: capabilities(7).
-    ...(other ? [asUser("setfsgid", gid, "look with the user's group"), asUser("setfsuid", uid, "look with the user's rights")] : []),
+    ...(other
+      ? [
+          asUser("setfsgid", gid, "look with the user's group"),
+          asUser("setfsuid", uid, "look with the user's rights"),
+        ]
+      : []),
     ...candidates(input).flatMap((path, i): Call[] => {
       const names = lookupCells(i);
       return [
@@ -114,7 +123,9 @@ export function lookUpProgram(input: PlanInput): Step[] {
         },
       ];
     }),
-    ...(other ? [asUser("setfsuid", 0, "root's rights again"), asUser("setfsgid", 0, "root's group again")] : []),
+    ...(other
+      ? [asUser("setfsuid", 0, "root's rights again"), asUser("setfsgid", 0, "root's group again")]
+      : []),
   ];
 }
 
@@ -157,11 +168,18 @@ export function execute(input: PlanInput): Step[] {
         code: "EXEC_FAILED",
         message: `exec ${args[0] ?? ""}`,
         path: args[0] ?? "",
-        codes: { ENOENT: "EXEC_NOT_FOUND", ENOTDIR: "EXEC_NOT_FOUND", EACCES: "EXEC_NOT_EXECUTABLE", ENOEXEC: "EXEC_NOT_EXECUTABLE" },
+        codes: {
+          ENOENT: "EXEC_NOT_FOUND",
+          ENOTDIR: "EXEC_NOT_FOUND",
+          EACCES: "EXEC_NOT_EXECUTABLE",
+          ENOEXEC: "EXEC_NOT_EXECUTABLE",
+        },
         hints: {
-          ENOENT: "it was there when the container was created; a script's interpreter or a program's loader may be missing",
+          ENOENT:
+            "it was there when the container was created; a script's interpreter or a program's loader may be missing",
           ENOEXEC: "it is a program for another machine, or a script without #! line",
-          E2BIG: "arguments and environment are longer than a quarter of the stack limit, or one is 128 KiB or more",
+          E2BIG:
+            "arguments and environment are longer than a quarter of the stack limit, or one is 128 KiB or more",
         },
       },
     },

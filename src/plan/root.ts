@@ -2,13 +2,14 @@
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE, UMOUNT } from "../kernel/consts/mount.ts";
-import { close, ROOT } from "./destination.ts";
+import { keepAs, ROOT, sweep } from "./destination.ts";
 import { hasNamespace, namespaceAt, type PlanInput } from "./input.ts";
 
 const failure = (message: string, path: string): Failure => ({ code: "ROOT_FAILED", message, path });
 
 /** Descriptor of the directory on the host, before anything is mounted. */
 const DIRECTORY = "root directory";
+const COPY = "copy of the root's mount";
 
 /**
  * A copy of the root file system's mount, attached over itself: pivot_root wants a mount point, and the container's mounts
@@ -22,10 +23,10 @@ export function prepareRoot(input: PlanInput): Step[] {
     args: [AT_FDCWD, rootfs, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC],
     why: "the root file system's directory, from here on by descriptor",
     at,
-    save: hasNamespace(config, "mount") ? DIRECTORY : ROOT,
+    save: DIRECTORY,
     fail: failure(`cannot open the root file system ${rootfs}`, rootfs),
   };
-  if (!hasNamespace(config, "mount")) return [directory];
+  if (!hasNamespace(config, "mount")) return [directory, keepAs(ROOT, DIRECTORY, at)];
   return [
     {
       call: "mount_setattr",
@@ -44,12 +45,19 @@ export function prepareRoot(input: PlanInput): Step[] {
       ],
       why: "a copy of its mount, and of those below",
       at,
-      save: ROOT,
+      save: COPY,
       fail: failure(`cannot copy the mount of ${rootfs}`, rootfs),
     },
+    keepAs(ROOT, COPY, at),
     {
       call: "mount_setattr",
-      args: [cell(ROOT), "", AT_EMPTY_PATH | AT_RECURSIVE, struct("mount_attr", { propagation: MS.MS_PRIVATE }), 32],
+      args: [
+        cell(ROOT),
+        "",
+        AT_EMPTY_PATH | AT_RECURSIVE,
+        struct("mount_attr", { propagation: MS.MS_PRIVATE }),
+        32,
+      ],
       why: "pivot_root needs a private mount",
       at,
       fail: failure(`cannot make the mount of ${rootfs} private`, rootfs),
@@ -67,7 +75,7 @@ export function prepareRoot(input: PlanInput): Step[] {
       at,
       fail: failure(`cannot attach the mount of ${rootfs}`, rootfs),
     },
-    close(DIRECTORY),
+    ...sweep("temporary"),
   ];
 }
 
@@ -85,7 +93,13 @@ export function enterRoot(input: PlanInput): Step[] {
   if (!hasNamespace(input.config, "mount") || noPivot)
     return [
       enter,
-      { call: "chroot", args: ["."], why: "it is `/` for this process", at, fail: failure(`cannot chroot to ${rootfs}`, rootfs) },
+      {
+        call: "chroot",
+        args: ["."],
+        why: "it is `/` for this process",
+        at,
+        fail: failure(`cannot chroot to ${rootfs}`, rootfs),
+      },
     ];
   return [
     enter,
@@ -96,7 +110,9 @@ export function enterRoot(input: PlanInput): Step[] {
       at,
       fail: {
         ...failure(`cannot pivot_root to ${rootfs}`, rootfs),
-        hints: { EINVAL: "the host's root is a ramfs or the mount is shared: --no-pivot uses chroot instead" },
+        hints: {
+          EINVAL: "the host's root is a ramfs or the mount is shared: --no-pivot uses chroot instead",
+        },
       },
     },
     {
@@ -106,7 +122,13 @@ export function enterRoot(input: PlanInput): Step[] {
       at,
       fail: failure("cannot unmount the host's root", "/"),
     },
-    { call: "fchdir", args: [cell(ROOT)], why: "at the new root", at, fail: failure("cannot change to /", "/") },
+    {
+      call: "fchdir",
+      args: [cell(ROOT)],
+      why: "at the new root",
+      at,
+      fail: failure("cannot change to /", "/"),
+    },
   ];
 }
 
@@ -116,7 +138,13 @@ export function readonlyRoot({ config }: PlanInput): Step[] {
   return [
     {
       call: "mount_setattr",
-      args: [cell(ROOT), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY }), 32],
+      args: [
+        cell(ROOT),
+        "",
+        AT_EMPTY_PATH,
+        struct("mount_attr", { attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY }),
+        32,
+      ],
       why: "the root file system is read-only from here on",
       at: "root.readonly",
       fail: failure("cannot make the root file system read-only", "/"),

@@ -50,8 +50,15 @@ export function setIds({ config, host }: PlanInput): Step[] {
   const uid = user?.uid ?? 0;
   const gid = user?.gid ?? 0;
   const groups = user?.additionalGids ?? [];
-  const hints = { EINVAL: "the id isn't mapped in the user namespace", EPERM: "the caller may not become this user" };
-  const failure = (what: string) => ({ code: "PROCESS_FAILED" as const, message: `cannot set ${what}`, hints });
+  const hints = {
+    EINVAL: "the id isn't mapped in the user namespace",
+    EPERM: "the caller may not become this user",
+  };
+  const failure = (what: string) => ({
+    code: "PROCESS_FAILED" as const,
+    message: `cannot set ${what}`,
+    hints,
+  });
   // Without CAP_SETGID in the first user namespace, a mapping of one's own gid forbids setgroups for good.
   const groupsDenied = isNew(config, "user") && host.uid !== 0 && groups.length === 0;
   return [

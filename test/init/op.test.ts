@@ -42,6 +42,9 @@ test("an op is written at its offset and nowhere else", () => {
   const set = words(view).concat(words(new DataView(view.buffer, 2 * OP_SIZE)));
   expect(set.every((word) => word === 0n)).toBe(true);
   expect(() => writeOp(view, 2 * OP_SIZE + 1, { ...OP_NONE, nr: 1 })).toThrow(RangeError);
+  const before = words(view);
+  expect(() => writeOp(view, 0, { ...OP_NONE, nr: 1, args: [1], record: 1 })).toThrow(RangeError);
+  expect(words(view)).toEqual(before);
 });
 
 test.each([

@@ -1,11 +1,12 @@
-import { type ContainerSummary, list } from "../../container/list.ts";
+import { list } from "../../container/list.ts";
 import { openRuntime } from "../../container/runtime.ts";
+import type { ContainerState } from "../../container/state.ts";
 import type { ListArguments } from "../arguments.ts";
 import { columns } from "../columns.ts";
 import type { CommandContext } from "../option.ts";
 
 /** The table of `runc list`: same columns, same order. */
-export function listTable(containers: readonly ContainerSummary[]): string {
+export function listTable(containers: readonly ContainerState[]): string {
   const rows = containers.map((c) => [c.id, String(c.pid), c.status, c.bundle, c.created, c.owner]);
   return columns([["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], ...rows]);
 }

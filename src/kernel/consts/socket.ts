@@ -1,4 +1,9 @@
 /** sys/socket.h and poll.h. */
 export const AF_UNIX = 1;
-export const SOCK = { SOCK_STREAM: 1, SOCK_SEQPACKET: 5, SOCK_CLOEXEC: 0o2000000, SOCK_NONBLOCK: 0o4000 } as const;
+export const SOCK = {
+  SOCK_STREAM: 1,
+  SOCK_SEQPACKET: 5,
+  SOCK_CLOEXEC: 0o2000000,
+  SOCK_NONBLOCK: 0o4000,
+} as const;
 export const POLL = { POLLIN: 1, POLLERR: 8, POLLHUP: 16 } as const;
