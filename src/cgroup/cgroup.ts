@@ -95,7 +95,7 @@ export function joinCgroup(directories: readonly string[], pid: number): void {
   }
 }
 
-/** Whether the cgroup or one above it is frozen: clone3 into it would wait until it is thawed. */
+/** Whether the cgroup is frozen, by itself or from above: clone3 into it would wait until it is thawed. */
 export function isFrozen(directory: string): boolean {
   try {
     return /^frozen 1$/m.test(readFileSync(join(directory, "cgroup.events"), "utf8"));
@@ -177,11 +177,10 @@ export function openUnified(hierarchies: readonly Hierarchy[], cgroup: Cgroup): 
   const index = hierarchies.findIndex((h) => h.version === 2);
   if (index < 0) return undefined;
   const directory = cgroup.directories[index] as string;
-  for (let d = directory; d.length >= (hierarchies[index] as Hierarchy).mountpoint.length; d = dirname(d))
-    if (isFrozen(d))
-      throw new KontenaError("CGROUP_FAILED", `the cgroup ${d} is frozen`, {
-        at: "linux.cgroupsPath",
-        path: d,
-      });
+  if (isFrozen(directory))
+    throw new KontenaError("CGROUP_FAILED", `the cgroup ${directory} is frozen, or one above it`, {
+      at: "linux.cgroupsPath",
+      path: directory,
+    });
   return openSync(directory, "r");
 }

@@ -167,5 +167,7 @@ function inodeOf(path: string): number {
 }
 
 export function removeDirectory(directory: string): void {
+  for (const file of [FIFO, PLAN, START_OPS, `${STATE}.new`]) rmSync(join(directory, file), { force: true });
+  // The state goes last: what is left until then can still be told from a stranger's directory.
   rmSync(directory, { recursive: true, force: true });
 }

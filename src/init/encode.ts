@@ -14,7 +14,7 @@
 import { ERRNO, type ErrnoName } from "../kernel/errno.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import { ARCH, type Arch, syscallNumber } from "../kernel/syscalls.ts";
-import { OP_SIZE, writeOp } from "./op.ts";
+import { encodeOp, OP_NONE, OP_SIZE } from "./op.ts";
 import { type Arg, type Buffer, type Call, cell, type Outcome, type Step } from "./step.ts";
 
 /** Where plan memory is mapped in every init. */
@@ -232,6 +232,7 @@ interface Region {
   base: number;
   bytes: Uint8Array;
   view: DataView;
+  words: Uint32Array;
   top: number;
   cells: Map<string, number>;
   buffers: Map<string, number>;
@@ -245,6 +246,7 @@ function newRegion(base: number): Region {
     base,
     bytes,
     view: new DataView(bytes.buffer),
+    words: new Uint32Array(bytes.buffer),
     top: CELLS,
     cells: new Map(),
     buffers: new Map([
@@ -263,6 +265,7 @@ function allocate(region: Region, size: number, align = 8): number {
     grown.set(region.bytes);
     region.bytes = grown;
     region.view = new DataView(grown.buffer);
+    region.words = new Uint32Array(grown.buffer);
   }
   return at;
 }
@@ -337,31 +340,32 @@ function placeNodes(region: Region, nodes: readonly Node[]): void {
 
 function writeNodes(region: Region, nodes: readonly Node[], arch: Arch): void {
   const { base } = region;
+  // One object for all ops: a fresh one each would be most of the work.
+  const args: (number | bigint)[] = [];
+  const op = { ...OP_NONE, nr: 0, args };
   for (const node of nodes) {
     const { call } = node;
-    const args: (number | bigint)[] = [];
-    let cells = 0;
+    args.length = 0;
+    op.cells = 0;
     for (const arg of call.args) {
       if (typeof arg === "number" || typeof arg === "bigint") args.push(arg);
       else {
-        if (typeof arg === "object" && "cell" in arg) cells |= 1 << args.length;
+        if (typeof arg === "object" && "cell" in arg) op.cells |= 1 << args.length;
         args.push(base + place(region, arg));
       }
     }
-    writeOp(region.view, node.address - base, {
-      nr: syscallNumber(call.call, arch),
-      args,
-      cells,
-      result: call.save === undefined ? 0 : base + (region.cells.get(call.save) as number),
-      errno1: node.errno1,
-      errno2: node.errno2,
-      next: node.next?.address ?? 0,
-      onErrno1: node.on1?.address ?? 0,
-      onErrno2: node.on2?.address ?? 0,
-      onZero: node.zero?.address ?? 0,
-      onFail: node.fail?.address ?? 0,
-      record: node.recorded ? base + RECORD : 0,
-    });
+    op.nr = syscallNumber(call.call, arch);
+    op.result = call.save === undefined ? 0 : base + (region.cells.get(call.save) as number);
+    op.errno1 = node.errno1;
+    op.errno2 = node.errno2;
+    op.next = node.next === undefined ? 0 : node.next.address;
+    op.onErrno1 = node.on1 === undefined ? 0 : node.on1.address;
+    op.onErrno2 = node.on2 === undefined ? 0 : node.on2.address;
+    op.onZero = node.zero === undefined ? 0 : node.zero.address;
+    op.onFail = node.fail === undefined ? 0 : node.fail.address;
+    op.record = node.recorded ? base + RECORD : 0;
+    const encoded = encodeOp(op);
+    region.words.set(encoded, (node.address - base) >> 2);
   }
 }
 

@@ -145,11 +145,11 @@ function putErrnos(errno1: number, errno2: number): void {
 }
 
 /**
- * Encodes `op` at `offset` of `view`, all {@link OP_SIZE} bytes of it.
- * Throws RangeError, and writes nothing, for whatever the 64-bit fields couldn't hold as meant and for what can only be a
- * mistake: an address below 64 KiB or above user space, a misaligned op, a cell that has no argument, an error expected twice.
+ * Encodes `op`: 32 words of 32 bits, in memory that the next call uses again.
+ * Throws RangeError for whatever the 64-bit fields couldn't hold as meant and for what can only be a mistake: an address
+ * below 64 KiB or above user space, a misaligned op, a cell that has no argument, an error expected twice.
  */
-export function writeOp(view: DataView, offset: number, op: Op): void {
+export function encodeOp(op: Op): Uint32Array {
   checkInteger(op.nr, 0x7fff_ffff, "nr");
   words.fill(0);
   putInteger(OP_OFFSET.nr, op.nr);
@@ -164,6 +164,12 @@ export function writeOp(view: DataView, offset: number, op: Op): void {
   if (op.onZero !== 0) putAddress(OP_OFFSET.onZero, op.onZero, 8);
   if (op.onFail !== 0) putAddress(OP_OFFSET.onFail, op.onFail, 8);
   if (op.record !== 0) putAddress(OP_OFFSET.record, op.record, 8);
+  return words;
+}
+
+/** Encodes `op` at `offset` of `view`, all {@link OP_SIZE} bytes of it, or throws and writes nothing. */
+export function writeOp(view: DataView, offset: number, op: Op): void {
+  encodeOp(op);
   checkInteger(offset, view.byteLength - OP_SIZE, "offset");
   new Uint8Array(view.buffer, view.byteOffset + offset, OP_SIZE).set(bytes);
 }

@@ -4,8 +4,8 @@
  */
 import type { Mount } from "../../spec/mounts.ts";
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, O, RESOLVE } from "../kernel/consts/fcntl.ts";
-import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
+import { AT_EMPTY_PATH, AT_FDCWD } from "../kernel/consts/fcntl.ts";
+import { MOUNT_ATTR, MS, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { openOrMake } from "./destination.ts";
 import { type Hierarchy, isNew, type PlanInput } from "./input.ts";
 import { attach, openFileSystem } from "./mounts.ts";
@@ -70,11 +70,12 @@ function setAttributes(mount: string, set: number, at: string, fail: Failure): C
   };
 }
 
-const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
+/** Flags that mean the same to mount(2), by the same bits, as to fsmount(2). */
+const COMMON_FLAGS = MS.MS_RDONLY | MS.MS_NOSUID | MS.MS_NODEV | MS.MS_NOEXEC;
 
 /**
  * Attached first, since before Linux 6.15 nothing can be mounted on a mount that isn't; writable until it is filled, and
- * then what the options say.
+ * then what the options say. In it mount(2) by name is safe and short: nobody else has ever seen this file system.
  */
 function tmpfsOfHierarchies(
   input: PlanInput,
@@ -85,57 +86,62 @@ function tmpfsOfHierarchies(
 ): Step[] {
   const tmpfs = `${at} mount`;
   const set = options.set & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
-  const steps = openFileSystem(
-    { type: "tmpfs", source: "tmpfs" },
-    { set, flags: [], data: [{ key: "mode", value: "755", index: 0 }] },
+  const data = [{ key: "mode", value: "755", index: 0 }];
+  return [
+    ...openFileSystem({ type: "tmpfs", source: "tmpfs" }, { set, flags: [], data }, at, tmpfs, fail),
+    destination,
+    ...attach(tmpfs, `${at} destination`, options, at, fail),
+    { call: "fchdir", args: [cell(tmpfs)], why: "into the new file system, which is empty", at, fail },
+    ...input.host.hierarchies.flatMap((h) => hierarchy(input, h, options.set & COMMON_FLAGS, at, fail)),
+    ...((options.set & MOUNT_ATTR.MOUNT_ATTR_RDONLY) === 0
+      ? []
+      : [setAttributes(tmpfs, options.set, at, fail)]),
+  ];
+}
+
+/** One hierarchy in a directory of its name, with links for the controllers that it holds together. */
+function hierarchy(input: PlanInput, h: Hierarchy, flags: number, at: string, fail: Failure): Step[] {
+  const name = h.mountpoint.slice(h.mountpoint.lastIndexOf("/") + 1);
+  const mount = (
+    source: string,
+    type: string | number,
+    mountFlags: number,
+    data: string | number,
+    why: string,
+  ): Call => ({
+    call: "mount",
+    args: [source, name, type, mountFlags, data],
+    why,
     at,
-    tmpfs,
-    fail,
-  );
-  steps.push(destination, ...attach(tmpfs, `${at} destination`, options, at, fail));
-  for (const h of input.host.hierarchies) {
-    const name = h.mountpoint.slice(h.mountpoint.lastIndexOf("/") + 1);
-    const mount = `${at} ${name}`;
-    const directory = `${mount} directory`;
-    steps.push(
-      { call: "mkdirat", args: [cell(tmpfs), name, 0o755], why: `a place for ${name}`, at, fail },
-      {
-        call: "openat2",
-        args: [
-          cell(tmpfs),
-          name,
-          struct("open_how", {
-            flags: O.O_PATH | O.O_CLOEXEC | O.O_DIRECTORY,
-            resolve: RESOLVE.RESOLVE_NO_SYMLINKS,
-          }),
-          24,
-        ],
-        why: "the place just made",
+    fail: { ...fail, message: `${fail.message}: ${name}` },
+  });
+  const links = h.options.length < 2 ? [] : h.options.filter((c) => c !== name && !c.includes("="));
+  const source = `${h.mountpoint}${input.cgroupPath ?? ""}`;
+  return [
+    { call: "mkdirat", args: [AT_FDCWD, name, 0o755], why: `a place for ${name}`, at, fail },
+    ...(isNew(input.config, "cgroup")
+      ? [
+          mount(
+            "cgroup",
+            h.version === 2 ? "cgroup2" : "cgroup",
+            flags,
+            h.options.join(),
+            "what is below the namespace's root",
+          ),
+        ]
+      : [
+          mount(source, 0, MS.MS_BIND, 0, "the container's own cgroup, and nothing above it"),
+          mount(source, 0, MS.MS_BIND | MS.MS_REMOUNT | flags, 0, "its flags"),
+        ]),
+    ...links.map(
+      (controller): Call => ({
+        call: "symlinkat",
+        args: [name, AT_FDCWD, controller],
+        why: `${controller} is found under its own name too`,
         at,
-        save: directory,
+        on: { EEXIST: "next" },
         fail,
-      },
-      ...view(input, h, options.set, mount, at, fail),
-      {
-        call: "move_mount",
-        args: [cell(mount), "", cell(directory), "", EMPTY_BOTH],
-        why: `${name} appears in it`,
-        at,
-        fail,
-      },
-    );
-    if (h.options.length > 1)
-      for (const controller of h.options.filter((c) => c !== name && !c.includes("=")))
-        steps.push({
-          call: "symlinkat",
-          args: [name, cell(tmpfs), controller],
-          why: `${controller} is found under its own name too`,
-          at,
-          on: { EEXIST: "next" },
-          fail,
-        });
-  }
-  if ((options.set & MOUNT_ATTR.MOUNT_ATTR_RDONLY) !== 0)
-    steps.push(setAttributes(tmpfs, options.set, at, fail));
-  return steps;
+      }),
+    ),
+  ];
 }

@@ -125,6 +125,7 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   fsopen: { 1: (value) => (value === 1 ? "FSOPEN_CLOEXEC" : String(value)) },
   fsconfig: { 1: (value) => nameOf(FSCONFIG, value) },
   fsmount: { 1: (value) => (value === 1 ? "FSMOUNT_CLOEXEC" : String(value)), 2: flags(MOUNT_ATTR) },
+  mount: { 3: flags(MS) },
   umount2: { 1: flags(UMOUNT) },
   unshare: { 0: flags(CLONE) },
   umask: { 0: octal },

@@ -6,6 +6,7 @@ export const MS = {
   MS_NOSUID: 2,
   MS_NODEV: 4,
   MS_NOEXEC: 8,
+  MS_REMOUNT: 0x20,
   MS_BIND: 0x1000,
   MS_REC: 0x4000,
   MS_UNBINDABLE: 1 << 17,

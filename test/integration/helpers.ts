@@ -1,0 +1,333 @@
+/**
+ * What the integration tests share: bundles made from busybox, the built executable run as a process, and a check after
+ * each test that nothing of its containers is left.
+ */
+import { afterAll, afterEach, test as bunTest, expect } from "bun:test";
+import {
+  chmodSync,
+  closeSync,
+  copyFileSync,
+  existsSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import type { Process } from "../../spec/process.ts";
+import type { State } from "../../spec/state.ts";
+
+/** The executable under test. */
+export const KONTENA = resolve(process.env["KONTENA_BIN"] ?? join(import.meta.dir, "../../dist/kontena"));
+if (!existsSync(KONTENA))
+  throw new Error(`no executable to test at ${KONTENA}: scripts/build makes it, or KONTENA_BIN names another`);
+
+const BUSYBOX = "/bin/busybox";
+const APPLETS = "sh cat echo env false hostname id ls mkdir mount pwd readlink sleep stat tail test touch true umask wc";
+
+/** What a machine may lack, and where it comes from. */
+const REQUIREMENTS = {
+  root: { there: () => process.geteuid?.() === 0, from: "the tests run as root" },
+  busybox: { there: isStaticBusybox, from: "Debian's busybox-static" },
+  setpriv: { there: () => Bun.which("setpriv") !== null, from: "Debian's util-linux" },
+  python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
+  "user namespaces": { there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0, from: "the kernel" },
+} as const;
+export type Requirement = keyof typeof REQUIREMENTS;
+
+/** A dynamically linked one names its loader and finds none in the container. */
+function isStaticBusybox(): boolean {
+  return existsSync(BUSYBOX) && !readFileSync(BUSYBOX).subarray(0, 4096).includes("/ld-");
+}
+
+export function readOr(path: string, otherwise: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return otherwise;
+  }
+}
+
+const told = new Set<Requirement>();
+
+/** `test`, skipped where the machine lacks something, which is told by name. */
+export function testNeeding(...names: Requirement[]) {
+  const missing = names.filter((name) => !REQUIREMENTS[name].there());
+  for (const name of missing.filter((n) => !told.has(n))) {
+    told.add(name);
+    console.warn(`tests are skipped: ${name} is missing (${REQUIREMENTS[name].from})`);
+  }
+  return bunTest.skipIf(missing.length > 0);
+}
+
+export const test = testNeeding("root", "busybox");
+
+/** Whether this machine's root has a capability in its bounding set, by number. */
+export function hasCapability(number: number): boolean {
+  return ((boundingSet() >> BigInt(number)) & 1n) === 1n;
+}
+
+export function boundingSet(): bigint {
+  return BigInt(`0x${/^CapBnd:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0"}`);
+}
+
+/** The config that `kontena spec` writes, where these properties are always there. */
+export type TestConfig = Config & {
+  process: Process;
+  root: NonNullable<Config["root"]>;
+  mounts: NonNullable<Config["mounts"]>;
+  linux: NonNullable<Config["linux"]>;
+};
+
+export interface BundleOptions {
+  /** process.args; a string is a script for sh. */
+  args?: string | string[];
+  /** Changes the config of `kontena spec` before it is written. */
+  patch?: (config: TestConfig, directory: string) => void;
+  /** Puts more into the root file system. */
+  fill?: (rootfs: string) => void;
+}
+
+export interface TestBundle {
+  id: string;
+  directory: string;
+  rootfs: string;
+  config: TestConfig;
+}
+
+export interface RunOptions {
+  /** Exactly this environment; PATH alone unless given. */
+  env?: Record<string, string>;
+  cwd?: string;
+  /** Text for the standard input; without it, /dev/null. */
+  stdin?: string;
+  /** Words before the program's name, for example `setpriv …`. */
+  before?: string[];
+  /** Global options instead of `--root` of this file. */
+  globals?: string[];
+}
+
+export interface Finished {
+  /** Exit status; 128+N when signal N ended it. */
+  status: number;
+  /** Read anew each time: a container goes on writing after `create` has ended. */
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+export interface Running extends Omit<Finished, "status"> {
+  pid: number;
+  kill(signal: NodeJS.Signals): void;
+  exited: Promise<number>;
+}
+
+export type Box = ReturnType<typeof openBox>;
+
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+let specConfig: string | undefined;
+
+function defaultConfig(): TestConfig {
+  if (specConfig === undefined) {
+    const directory = mkdtempSync(join(tmpdir(), "kontena-spec-"));
+    Bun.spawnSync([KONTENA, "spec", "--bundle", directory]);
+    specConfig = readFileSync(join(directory, "config.json"), "utf8");
+    rmSync(directory, { recursive: true });
+  }
+  return JSON.parse(specConfig) as TestConfig;
+}
+
+/**
+ * One test file's place: a temporary directory with its own `--root`, ids that no other file has, and after each test the
+ * removal of all its containers and the proof that nothing is left.
+ */
+export function openBox(name: string) {
+  const directory = mkdtempSync(join(tmpdir(), `kontena-${name}-`));
+  // Users of other ids look in as well.
+  chmodSync(directory, 0o755);
+  const root = join(directory, "state");
+  const prefix = `${name}-${process.pid}-`;
+  let count = 0;
+  const next = () => `${prefix}${++count}`;
+
+  function bundle({ args = ["true"], patch, fill }: BundleOptions = {}): TestBundle {
+    const id = next();
+    const place = join(directory, id);
+    const rootfs = join(place, "rootfs");
+    mkdirSync(join(rootfs, "bin"), { recursive: true });
+    const shared = join(directory, "busybox");
+    if (!existsSync(shared)) copyFileSync(BUSYBOX, shared);
+    linkSync(shared, join(rootfs, "bin/busybox"));
+    for (const applet of APPLETS.split(" ")) symlinkSync("busybox", join(rootfs, "bin", applet));
+    const config = defaultConfig();
+    config.process.args = typeof args === "string" ? ["sh", "-c", args] : args;
+    patch?.(config, place);
+    fill?.(rootfs);
+    writeFileSync(join(place, "config.json"), JSON.stringify(config));
+    return { id, directory: place, rootfs, config };
+  }
+
+  function prepare(args: string[], { env, cwd, stdin, before = [], globals }: RunOptions) {
+    const files = join(directory, `io-${++count}`);
+    mkdirSync(files);
+    if (stdin !== undefined) writeFileSync(join(files, "in"), stdin);
+    const stdio = [
+      openSync(stdin === undefined ? "/dev/null" : join(files, "in"), "r"),
+      openSync(join(files, "out"), "a"),
+      openSync(join(files, "err"), "a"),
+    ] as [number, number, number];
+    const output = {
+      get stdout() {
+        return readFileSync(join(files, "out"), "utf8");
+      },
+      get stderr() {
+        return readFileSync(join(files, "err"), "utf8");
+      },
+    };
+    const command = [...before, KONTENA, ...(globals ?? ["--root", root]), ...args];
+    const options = { env: env ?? { PATH }, cwd: cwd ?? directory, stdio };
+    const release = () => {
+      for (const fd of stdio) closeSync(fd);
+    };
+    return { command, options, output, release };
+  }
+
+  /** Runs kontena to its end. Its output goes to files: a pipe would stay open as long as the container holds it. */
+  function kontena(args: string[], given: RunOptions = {}): Finished {
+    const { command, options, output, release } = prepare(args, given);
+    // One that hangs is a failure (137), not the end of the tests.
+    const { exitCode, signalCode } = Bun.spawnSync(command, { ...options, timeout: 10_000, killSignal: "SIGKILL" });
+    release();
+    return Object.defineProperties(
+      { status: exitCode ?? 128 + signalNumber(signalCode) },
+      Object.getOwnPropertyDescriptors(output),
+    ) as Finished;
+  }
+
+  /** Starts kontena and comes back at once. */
+  function spawn(args: string[], given: RunOptions = {}): Running {
+    const { command, options, output, release } = prepare(args, given);
+    const child = Bun.spawn(command, options);
+    release();
+    return Object.defineProperties(
+      { pid: child.pid, kill: (signal: NodeJS.Signals) => child.kill(signal), exited: child.exited },
+      Object.getOwnPropertyDescriptors(output),
+    ) as Running;
+  }
+
+  const create = (b: TestBundle, ...more: string[]) => kontena(["create", "--bundle", b.directory, ...more, b.id]);
+  const run = (b: TestBundle, ...more: string[]) => kontena(["run", "--bundle", b.directory, ...more, b.id]);
+
+  function state(id: string): State {
+    const { status, stdout, stderr } = kontena(["state", id]);
+    if (status !== 0) throw new Error(stderr);
+    return JSON.parse(stdout) as State;
+  }
+
+  /** Standard output of a program that has to run well, with `run`. */
+  function outputOf(options: BundleOptions): string {
+    const finished = run(bundle(options));
+    expect(finished).toMatchObject({ status: 0, stderr: "" });
+    return finished.stdout;
+  }
+
+  function removeContainers(): void {
+    for (const id of namesIn(root)) kontena(["delete", "--force", id]);
+  }
+
+  const leftovers = () => ({
+    states: namesIn(root),
+    mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(directory)),
+    cgroups: cgroupsNamed(`kontena-${prefix}`),
+    processes: processesOf(directory, `kontena-${prefix}`),
+  });
+
+  afterEach(async () => {
+    removeContainers();
+    // A killed process may need a moment to disappear.
+    for (let i = 0; i < 20 && leftovers().processes.length > 0; i++) await Bun.sleep(10);
+    expect(leftovers()).toEqual({ states: [], mounts: [], cgroups: [], processes: [] });
+  });
+  afterAll(() => {
+    removeContainers();
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return { directory, root, next, bundle, kontena, spawn, create, run, state, outputOf };
+}
+
+function signalNumber(name: string | null | undefined): number {
+  return { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGUSR1: 10, SIGSEGV: 11, SIGTERM: 15 }[name ?? ""] ?? 0;
+}
+
+function namesIn(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+/** Cgroups whose name begins so, at the top of a hierarchy. */
+export function cgroupsNamed(beginning: string): string[] {
+  const top = "/sys/fs/cgroup";
+  return [top, ...namesIn(top).map((name) => join(top, name))].flatMap((hierarchy) =>
+    namesIn(hierarchy)
+      .filter((name) => name.startsWith(beginning))
+      .map((name) => join(hierarchy, name)),
+  );
+}
+
+/** Processes that are in such a cgroup, or see the directory as a part of their file systems. */
+function processesOf(directory: string, cgroup: string): string[] {
+  const own = readlinkSync("/proc/self/ns/mnt");
+  return namesIn("/proc")
+    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid) && isAlive(Number(name)))
+    .filter((pid) => {
+      const at = (file: string) => `/proc/${pid}/${file}`;
+      if (readOr(at("cgroup"), "").includes(cgroup)) return true;
+      if (linkOr(at("root")).startsWith(directory)) return true;
+      return linkOr(at("ns/mnt")) !== own && readOr(at("mountinfo"), "").includes(directory);
+    })
+    .map((pid) => `${pid} ${readOr(`/proc/${pid}/cmdline`, "").replaceAll("\0", " ")}`);
+}
+
+function linkOr(path: string): string {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return "";
+  }
+}
+
+/** Waits until something is so, looking every few milliseconds. */
+export async function until(what: string, condition: () => boolean, milliseconds = 5000): Promise<void> {
+  const end = Date.now() + milliseconds;
+  while (!condition()) {
+    if (Date.now() > end) throw new Error(`not so after ${milliseconds} ms: ${what}`);
+    await Bun.sleep(5);
+  }
+}
+
+/** Whether a process runs; one that is dead and only waits for its parent doesn't. */
+export function isAlive(pid: number): boolean {
+  const stat = readOr(`/proc/${pid}/stat`, "");
+  return stat !== "" && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
+}
+
+/** Lines of /proc/PID/status as an object. */
+export function statusFields(text: string): Record<string, string> {
+  return Object.fromEntries(
+    text
+      .split("\n")
+      .filter((line) => line.includes(":\t"))
+      .map((line) => line.split(":\t", 2) as [string, string]),
+  );
+}
