@@ -47,6 +47,7 @@ export interface Container {
   /** Refers to init until it is closed. */
   pidfd: number;
   directory: string;
+  state: StoredState;
 }
 
 /** The spec's version that states are written in. */
@@ -153,10 +154,13 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, maki
   making.descriptors.delete(theirs);
 
   prepareInit(prepared, making, pid);
-  if (!sendGo(ours) || !awaitDone(ours)) throw initEnded(making, encoded, planFd);
+  if (!sendGo(ours)) throw initEnded(making, encoded, planFd);
+  // While init works on the other processor.
+  writeStartOps(directory, encoded);
+  if (!awaitDone(ours)) throw initEnded(making, encoded, planFd);
   finish(options, prepared, making, encoded, planFd);
   if (!sendGo(ours)) throw initEnded(making, encoded, planFd);
-  return { id: options.id, pid, pidfd, directory };
+  return { id: options.id, pid, pidfd, directory, state };
 }
 
 /** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
@@ -245,6 +249,13 @@ function finish(
   checkResults(prepared.input, encoded, memory);
   const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
   writeSync(planFd, program, 0, program.length, encoded.bufferOffset(EXEC_PATH));
+  if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
+  state.status = "created";
+  writeState(directory, state);
+}
+
+/** What the ops after create's part are, for the `start` that has to tell of one that failed. */
+function writeStartOps(directory: string, encoded: EncodedPlan): void {
   const known: KnownCalls = {};
   for (const { address, call } of encoded.ops)
     if (address < PLAN_BASE + encoded.parkedSize && call.fail !== undefined) {
@@ -252,9 +263,6 @@ function finish(
       known[String(address)] = { call: name, at, fail };
     }
   writeFileSync(join(directory, START_OPS), JSON.stringify(known), { mode: 0o600 });
-  if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
-  state.status = "created";
-  writeState(directory, state);
 }
 
 /** Whole or not at all: an engine reads it as soon as it is there. */

@@ -26,7 +26,7 @@ const SIGKILL = 9;
  */
 export function remove(runtime: Runtime, id: string, options: { force?: boolean } = {}): void {
   try {
-    if (options.force) stopCreator(runtime, id);
+    if (options.force) endFirst(runtime, id);
     const { directory } = loadState(runtime, id);
     withLock(directory, id, () => removeLocked(directory, id, options.force ?? false));
   } catch (error) {
@@ -35,13 +35,14 @@ export function remove(runtime: Runtime, id: string, options: { force?: boolean 
   }
 }
 
-/** A create that is under way holds the lock; without its init it ends by itself. */
-function stopCreator(runtime: Runtime, id: string): void {
+/** A create or a start that is under way holds the lock; without its init it ends by itself. */
+function endFirst(runtime: Runtime, id: string): void {
   const state = readState(directoryOf(runtime, id));
-  if (state?.status === "creating" && state.pid > 0) signalInit(state, SIGKILL);
+  if (state !== undefined && state.pid > 0) signalInit(state, SIGKILL);
 }
 
-function removeLocked(directory: string, id: string, force: boolean): void {
+/** The same for who holds the lock. */
+export function removeLocked(directory: string, id: string, force: boolean): void {
   const state = readState(directory);
   const status = statusOf(directory, state);
   if (status === "running" && !force)

@@ -2,10 +2,11 @@
 import { closeSync } from "node:fs";
 import { awaitChild } from "./children.ts";
 import { type Container, type CreateOptions, create } from "./create.ts";
-import { remove } from "./delete.ts";
-import { kill } from "./kill.ts";
+import { removeLocked } from "./delete.ts";
+import { type StoredState, withLock } from "./directory.ts";
+import { signalInit } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
-import { start } from "./start.ts";
+import { letGo } from "./start.ts";
 
 export interface RunOptions extends CreateOptions {
   /** Return as soon as the program runs, and leave the container. */
@@ -16,44 +17,35 @@ export interface RunOptions extends CreateOptions {
   noSubreaper?: boolean;
 }
 
-/** Those that mean something to this process itself: its child's end, and the runtime's own timers and collectors. */
-const OWN_SIGNALS = new Set([
-  "SIGCHLD",
-  "SIGKILL",
-  "SIGSTOP",
-  "SIGPIPE",
-  "SIGPWR",
-  "SIGURG",
-  "SIGPROF",
-  "SIGVTALRM",
-]);
-const FORWARDED = [
-  "SIGHUP",
-  "SIGINT",
-  "SIGQUIT",
-  "SIGTERM",
-  "SIGUSR1",
-  "SIGUSR2",
-  "SIGALRM",
-  "SIGWINCH",
-  "SIGCONT",
-  "SIGTSTP",
-  "SIGTTIN",
-  "SIGTTOU",
-].filter((name) => !OWN_SIGNALS.has(name)) as NodeJS.Signals[];
+/**
+ * What people and supervisors send, by number. Left out: those that no one can catch, those that mean something to this
+ * process itself (SIGCHLD, and SIGPWR, with which its garbage collector stops threads), and faults.
+ */
+const FORWARDED = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGUSR1: 10,
+  SIGUSR2: 12,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGCONT: 18,
+  SIGTSTP: 20,
+  SIGTTIN: 21,
+  SIGTTOU: 22,
+  SIGWINCH: 28,
+} as const;
 
 /** Passes signals on to the program until the returned function is called. */
-function forwardSignals(runtime: Runtime, id: string, numbers: Record<string, number>): () => void {
-  const forward = (name: string) => {
-    try {
-      kill(runtime, id, numbers[name] as number);
-    } catch (error) {
-      runtime.debug(`${name} not passed on: ${(error as Error).message}`);
-    }
+function forwardSignals(runtime: Runtime, state: StoredState): () => void {
+  const names = Object.keys(FORWARDED) as (keyof typeof FORWARDED)[];
+  const forward = (name: NodeJS.Signals) => {
+    const number = FORWARDED[name as keyof typeof FORWARDED];
+    if (!signalInit(state, number)) runtime.debug(`${name} came too late`);
   };
-  for (const name of FORWARDED) process.on(name, forward);
+  for (const name of names) process.on(name, forward);
   return () => {
-    for (const name of FORWARDED) process.off(name, forward);
+    for (const name of names) process.off(name, forward);
   };
 }
 
@@ -63,25 +55,26 @@ function forwardSignals(runtime: Runtime, id: string, numbers: Record<string, nu
  */
 export async function run(runtime: Runtime, options: RunOptions): Promise<number> {
   const container = create(runtime, options);
-  const { constants } = await import("node:os");
-  const stop = options.detach ? () => {} : forwardSignals(runtime, options.id, constants.signals);
+  const stop = options.detach ? () => {} : forwardSignals(runtime, container.state);
   try {
-    return await startAndWait(runtime, container, options);
+    return await startAndWait(container, options);
   } finally {
     stop();
     closeSync(container.pidfd);
   }
 }
 
-async function startAndWait(runtime: Runtime, container: Container, options: RunOptions): Promise<number> {
+async function startAndWait(container: Container, options: RunOptions): Promise<number> {
+  const { id, directory, state } = container;
+  const discard = () => withLock(directory, id, () => removeLocked(directory, id, true));
   try {
-    start(runtime, container.id);
+    withLock(directory, id, () => letGo(directory, state));
   } catch (error) {
-    remove(runtime, container.id, { force: true });
+    discard();
     throw error;
   }
   if (options.detach) return 0;
   const ended = await awaitChild(container.pid);
-  if (!options.keep) remove(runtime, container.id, { force: true });
+  if (!options.keep) discard();
   return ended.code;
 }

@@ -8,12 +8,12 @@ import { KontenaError } from "../error.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
-import { READY } from "../plan/park.ts";
+import { INIT_NAME, READY } from "../plan/park.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError } from "./failure.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
-import { isAlive } from "./task.ts";
+import { isAlive, readStat } from "./task.ts";
 import { openPidfd, poll, reap } from "./wait.ts";
 
 /** @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running */
@@ -30,12 +30,14 @@ export function start(runtime: Runtime, id: string): void {
   });
 }
 
-function letGo(directory: string, state: StoredState): void {
+/** Lets a parked init go on. @throws KontenaError for what stopped the program */
+export function letGo(directory: string, state: StoredState): void {
   const pidfd = pidfdOf(state);
   const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
   try {
-    const said = listen(fifo, pidfd);
-    const failure = said === READY ? recorded(directory) : (recorded(directory) ?? died(said));
+    const said = listen(state.pid, fifo, pidfd);
+    const runs = said === READY || (said === "" && isAlive(state.pid, state.startTime));
+    const failure = recorded(directory) ?? (runs ? undefined : died(said));
     if (failure !== undefined) {
       reap(state.pid, false);
       throw failure;
@@ -64,15 +66,22 @@ function died(said: string): KontenaError {
   });
 }
 
+const LOOK_AGAIN_MS = 100;
+
 /**
  * What init says until it closes the FIFO, which execve does, or dies. Zero bytes mean nothing by themselves: before init
  * has opened its end, a read gives them too; poll doesn't report that end as hung up until it was once opened.
  */
-function listen(fifo: number, pidfd: number): string {
+function listen(pid: number, fifo: number, pidfd: number): string {
   const byte = new Uint8Array(64);
   let said = "";
   for (;;) {
-    const ready = poll([fifo, pidfd], -1);
+    // The program can run already without a word: an earlier `start` heard it, and was killed before it could say so.
+    const ready = poll([fifo, pidfd], said === "" ? LOOK_AGAIN_MS : -1);
+    if (ready.length === 0) {
+      if (readStat(pid)?.name !== INIT_NAME) return said;
+      continue;
+    }
     const gone = ready.some((r) => r.fd === pidfd);
     const events = ready.find((r) => r.fd === fifo)?.events ?? 0;
     if (events !== 0) {

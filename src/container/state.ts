@@ -2,9 +2,10 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { State } from "../../spec/state.ts";
+import { INIT_NAME } from "../plan/park.ts";
 import { FIFO, loadState, type StoredState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
-import { isAlive } from "./task.ts";
+import { liveStat } from "./task.ts";
 
 export type Status = "creating" | "created" | "running" | "stopped";
 
@@ -20,9 +21,11 @@ export interface ContainerState extends State {
 /** The process and the FIFO tell; the file only knows how far create got. */
 export function statusOf(directory: string, state: StoredState | undefined): Status {
   if (state === undefined || state.pid === 0) return "creating";
-  if (!isAlive(state.pid, state.startTime)) return "stopped";
+  const stat = liveStat(state.pid, state.startTime);
+  if (stat === undefined) return "stopped";
   if (state.status === "creating") return "creating";
-  return existsSync(join(directory, FIFO)) ? "created" : "running";
+  // The name as well as the FIFO: a `start` that was killed late has left the FIFO of a program that runs.
+  return stat.name === INIT_NAME && existsSync(join(directory, FIFO)) ? "created" : "running";
 }
 
 export function toState(directory: string, id: string, stored: StoredState | undefined): ContainerState {

@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 
 export interface Stat {
+  /** The process's name, which it can change itself. */
+  name: string;
   /** One letter: R, S, D, Z (dead but not waited for), T … */
   state: string;
   /** Field 22, clock ticks since boot. */
@@ -18,12 +20,19 @@ export function readStat(pid: number): Stat | undefined {
   }
   // The name, in parentheses, may hold anything; what follows the last one is fields 3 and on.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
-  return { state: fields[0] ?? "", startTime: fields[19] ?? "" };
+  const name = text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"));
+  return { name, state: fields[0] ?? "", startTime: fields[19] ?? "" };
 }
 
-/** Whether that very process runs; a zombie doesn't. */
-export function isAlive(pid: number, startTime: string): boolean {
-  if (pid <= 0) return false;
+/** What /proc tells of that very process; undefined when it has ended, and of a zombie. */
+export function liveStat(pid: number, startTime: string): Stat | undefined {
+  if (pid <= 0) return undefined;
   const stat = readStat(pid);
-  return stat !== undefined && stat.startTime === startTime && stat.state !== "Z" && stat.state !== "X";
+  if (stat === undefined || stat.startTime !== startTime) return undefined;
+  return stat.state === "Z" || stat.state === "X" ? undefined : stat;
+}
+
+/** Whether that very process runs. */
+export function isAlive(pid: number, startTime: string): boolean {
+  return liveStat(pid, startTime) !== undefined;
 }

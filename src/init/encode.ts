@@ -127,10 +127,15 @@ function newNode(call: Call, next: Node | undefined): Node {
   };
 }
 
+/** Stands for the beginning of the enclosing block until that is linked. */
+const RESTART = newNode(EXIT, undefined);
+
 /** What links steps to each other: the exit that failures share, and the reads of message logs, one a context. */
 interface Linker {
   exit: Node;
   logs: Map<string, Node>;
+  /** Nodes that stand for the beginning of a block that isn't linked yet. */
+  restarts: Node[];
 }
 
 /** Turns steps into linked ops, from the last to the first, so that every successor exists when it is named. */
@@ -144,13 +149,26 @@ function link(
   for (let i = steps.length - 1; i >= 0; i--) {
     const step = steps[i] as Step;
     if ("call" in step) next = linkCall(linker, step, next, leave);
-    else if ("block" in step) next = link(linker, step.block, next, next);
+    else if ("block" in step) next = linkBlock(linker, step.block, next);
     else {
       next = linkCall(linker, listen(step.pause), next, leave);
       if (!step.silent) next = linkCall(linker, say(step.pause, step.why), next, leave);
     }
   }
   return next;
+}
+
+/** Successors are named before the block's beginning has an op; those that mean it are set when it has. */
+function linkBlock(linker: Linker, steps: readonly Step[], after: Node | undefined): Node | undefined {
+  const outer = linker.restarts;
+  linker.restarts = [];
+  const entry = link(linker, steps, after, after);
+  for (const node of linker.restarts) {
+    if (node.on1 === RESTART) node.on1 = entry;
+    if (node.on2 === RESTART) node.on2 = entry;
+  }
+  linker.restarts = outer;
+  return entry;
 }
 
 function linkCall(linker: Linker, call: Call, next: Node | undefined, leave: Node | undefined): Node {
@@ -187,6 +205,9 @@ function follow(
       return next;
     case "again":
       return node;
+    case "restart":
+      linker.restarts.push(node);
+      return RESTART;
     case "leave":
       return leave;
     case "exit":
@@ -379,7 +400,7 @@ export function encodePlan(
   options: EncodeOptions = {},
 ): EncodedPlan {
   const { arch = ARCH, base = PLAN_BASE, end = "exit" } = options;
-  const linker: Linker = { exit: newNode(EXIT, undefined), logs: new Map() };
+  const linker: Linker = { exit: newNode(EXIT, undefined), logs: new Map(), restarts: [] };
   const last = end === "exit" ? linker.exit : undefined;
   const start = link(linker, sections.start, last, last);
   const create = link(linker, sections.create, start, start);

@@ -30,8 +30,8 @@ export interface Strings {
 /** One argument: an integer, a NUL-terminated string, or the kinds above. */
 export type Arg = number | bigint | string | Cell | Struct | Buffer | Strings;
 
-/** What happens after a call: the step behind it; the call again; the end of the enclosing block; init's exit; other steps. */
-export type Outcome = "next" | "again" | "leave" | "exit" | readonly Step[];
+/** What happens after a call: the step behind it, the call again, the enclosing block anew or its end, init's exit, other steps. */
+export type Outcome = "next" | "again" | "restart" | "leave" | "exit" | readonly Step[];
 
 /** How a failure is told. The error number's text is put behind `message`. */
 export interface Failure {

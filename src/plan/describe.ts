@@ -161,7 +161,13 @@ export function describeCall(call: Call): string {
 const outcomeText = (outcome: Outcome) =>
   typeof outcome !== "string"
     ? "do"
-    : { next: "go on", again: "again", leave: "skip the rest of this part", exit: "exit" }[outcome];
+    : {
+        next: "go on",
+        again: "again",
+        restart: "begin this part again",
+        leave: "skip the rest of this part",
+        exit: "exit",
+      }[outcome];
 
 /** The outcomes that don't stop init, in words: `EEXIST: go on`. */
 export function describeOutcomes(call: Call): string[] {

@@ -2,23 +2,23 @@
  * What init got from the runtime's process and must not pass on: ignored signals, the signal mask, the umask, the session.
  * The program sees what it would see had it been started directly.
  */
-import type { Step } from "../init/step.ts";
-import { struct } from "../init/step.ts";
+import { type Step, struct } from "../init/step.ts";
+import { PR } from "../kernel/consts/prctl.ts";
 import { SIG, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import type { PlanInput } from "./input.ts";
+import { INIT_NAME } from "./park.ts";
 
-export function inherited({ host }: PlanInput): Step[] {
-  const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
+const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
+
+/** What init itself runs with. */
+export function inherited(): Step[] {
   return [
-    // CLONE_CLEAR_SIGHAND leaves ignored signals ignored, and execve keeps them so: Bun ignores SIGPIPE and SIGXFSZ.
-    ...host.ignoredSignals.map(
-      (signal): Step => ({
-        call: "rt_sigaction",
-        args: [signal, struct("sigaction", {}), 0, SIGSET_SIZE],
-        why: `signal ${signal} does what it does by default`,
-        fail: fail("cannot reset a signal"),
-      }),
-    ),
+    {
+      call: "prctl",
+      args: [PR.PR_SET_NAME, INIT_NAME, 0, 0, 0],
+      why: "who it is, for people and for `state`, until the program gives it another name",
+      fail: fail("cannot set init's name"),
+    },
     {
       call: "rt_sigprocmask",
       args: [SIG.SIG_SETMASK, struct("sigset", 0n), 0, SIGSET_SIZE],
@@ -38,5 +38,20 @@ export function inherited({ host }: PlanInput): Step[] {
       why: "modes of files are as the config says",
       fail: fail("cannot set the umask"),
     },
+  ];
+}
+
+/** What the program runs with. Until then init is better off with SIGPIPE ignored: see park.ts. */
+export function signals({ host }: PlanInput): Step[] {
+  return [
+    // CLONE_CLEAR_SIGHAND leaves ignored signals ignored, and execve keeps them so: Bun ignores SIGPIPE and SIGXFSZ.
+    ...host.ignoredSignals.map(
+      (signal): Step => ({
+        call: "rt_sigaction",
+        args: [signal, struct("sigaction", {}), 0, SIGSET_SIZE],
+        why: `signal ${signal} does what it does by default`,
+        fail: fail("cannot reset a signal"),
+      }),
+    ),
   ];
 }

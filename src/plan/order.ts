@@ -6,7 +6,7 @@ import type { Pause, Phase, Step } from "../init/step.ts";
 import { boundingSet, keepCapabilities, setCapabilities } from "./capabilities.ts";
 import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
-import { inherited } from "./inherited.ts";
+import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
 import { joinCgroups } from "./join-cgroup.ts";
 import { mounts } from "./mounts.ts";
@@ -42,7 +42,7 @@ export function planContainer(input: PlanInput): Plan {
       phase("birth", [BORN]),
       // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
       phase("user", becomeRoot(input), notDumpable()),
-      phase("inherited", inherited(input)),
+      phase("inherited", inherited()),
       // The namespace's root is the cgroup that its creator is in.
       phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
       // The mask is the host's /dev/null, so it is taken while the host can still be seen.
@@ -59,6 +59,7 @@ export function planContainer(input: PlanInput): Plan {
     ],
     start: [
       phase("park", park()),
+      phase("signals", signals(input)),
       phase("limits", setLimits(input)),
       phase("umask", setUmask(input)),
       // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.

@@ -11,6 +11,8 @@ export const EXEC_FIFO = "exec.fifo";
 /** What init writes when it goes on: the program follows, or a failure record. */
 export const READY = "R";
 const FIFO = "exec FIFO";
+/** init's name (prctl(2), PR_SET_NAME): tells a parked init from the program that comes after it. */
+export const INIT_NAME = "kontena-init";
 
 const fail: Failure = { code: "INTERNAL", message: "init cannot wait for start" };
 
@@ -24,18 +26,24 @@ export function park(): Step[] {
     },
     close(SOCKET),
     {
-      call: "openat",
-      args: [cell(STATE_DIRECTORY), EXEC_FIFO, O.O_WRONLY | O.O_CLOEXEC],
-      why: "wait here until `start` opens the other end",
-      save: FIFO,
-      fail,
+      block: [
+        {
+          call: "openat",
+          args: [cell(STATE_DIRECTORY), EXEC_FIFO, O.O_WRONLY | O.O_CLOEXEC],
+          why: "wait here until `start` opens the other end",
+          save: FIFO,
+          fail,
+        },
+        {
+          call: "write",
+          args: [cell(FIFO), READY, 1],
+          why: "tell `start` that init goes on; no filter is loaded yet that could stop this",
+          // `start` was killed just now: wait for another one. SIGPIPE is ignored still.
+          on: { EPIPE: "restart" },
+          fail: { code: "INTERNAL", message: "init cannot tell `start` that it goes on" },
+        },
+      ],
     },
     close(STATE_DIRECTORY),
-    {
-      call: "write",
-      args: [cell(FIFO), READY, 1],
-      why: "tell `start` that init goes on; no filter is loaded yet that could stop this",
-      fail: { code: "INTERNAL", message: "init cannot tell `start` that it goes on" },
-    },
   ];
 }

@@ -80,7 +80,7 @@ userTest("a user without rights creates, starts and deletes, and the container's
   expect(run("start", id)).toMatchObject({ status: 0, stderr: "" });
   expect(run("delete", "--force", id)).toMatchObject({ status: 0, stderr: "" });
   expect(run("list", "-q").stdout).toBe("");
-  expect(created.stdout).toStartWith("kontena\nuts:[");
+  expect(created.output()).toStartWith("kontena\nuts:[");
 });
 
 test("the example's hostname is what the config says when another one is put there", () => {

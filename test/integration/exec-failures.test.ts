@@ -176,7 +176,7 @@ test("init killed while start waits for it fails start clearly", async () => {
   await until("start holds the FIFO", () => holdsFifo(starting.pid, b.id));
   process.kill(pid, "SIGKILL");
   expect(await starting.exited).toBe(1);
-  expect(starting.stderr).toContain("init ended before the program ran");
+  expect(starting.errors()).toContain("init ended before the program ran");
   expect(box.state(b.id).status).toBe("stopped");
 });
 

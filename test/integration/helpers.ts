@@ -2,7 +2,7 @@
  * What the integration tests share: bundles made from busybox, the built executable run as a process, and a check after
  * each test that nothing of its containers is left.
  */
-import { afterAll, afterEach, test as bunTest, expect } from "bun:test";
+import { afterAll, afterEach, test as bunTest, expect, setDefaultTimeout } from "bun:test";
 import {
   chmodSync,
   closeSync,
@@ -19,8 +19,9 @@ import {
   symlinkSync,
   writeFileSync,
 } from "node:fs";
-import { tmpdir } from "node:os";
+import { constants, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import type { Subprocess } from "bun";
 import type { Config } from "../../spec/config.ts";
 import type { Process } from "../../spec/process.ts";
 import type { State } from "../../spec/state.ts";
@@ -29,6 +30,9 @@ import type { State } from "../../spec/state.ts";
 export const KONTENA = resolve(process.env["KONTENA_BIN"] ?? join(import.meta.dir, "../../dist/kontena"));
 if (!existsSync(KONTENA))
   throw new Error(`no executable to test at ${KONTENA}: scripts/build makes it, or KONTENA_BIN names another`);
+
+const HANGS_MS = 10_000;
+setDefaultTimeout(6 * HANGS_MS);
 
 const BUSYBOX = "/bin/busybox";
 const APPLETS = "sh cat echo env false hostname id ls mkdir mount pwd readlink sleep stat tail test touch true umask wc";
@@ -118,15 +122,19 @@ export interface RunOptions {
 export interface Finished {
   /** Exit status; 128+N when signal N ended it. */
   status: number;
-  /** Read anew each time: a container goes on writing after `create` has ended. */
-  readonly stdout: string;
-  readonly stderr: string;
+  stdout: string;
+  stderr: string;
+  /** Standard output as it is now: a container goes on writing after `create` has ended. */
+  output(): string;
 }
 
-export interface Running extends Omit<Finished, "status"> {
+export interface Running {
   pid: number;
   kill(signal: NodeJS.Signals): void;
   exited: Promise<number>;
+  /** Standard output and standard error so far. */
+  output(): string;
+  errors(): string;
 }
 
 export type Box = ReturnType<typeof openBox>;
@@ -184,43 +192,35 @@ export function openBox(name: string) {
       openSync(join(files, "out"), "a"),
       openSync(join(files, "err"), "a"),
     ] as [number, number, number];
-    const output = {
-      get stdout() {
-        return readFileSync(join(files, "out"), "utf8");
-      },
-      get stderr() {
-        return readFileSync(join(files, "err"), "utf8");
-      },
-    };
+    const output = () => readFileSync(join(files, "out"), "utf8");
+    const errors = () => readFileSync(join(files, "err"), "utf8");
     const command = [...before, KONTENA, ...(globals ?? ["--root", root]), ...args];
     const options = { env: env ?? { PATH }, cwd: cwd ?? directory, stdio };
     const release = () => {
       for (const fd of stdio) closeSync(fd);
     };
-    return { command, options, output, release };
+    return { command, options, output, errors, release };
   }
 
   /** Runs kontena to its end. Its output goes to files: a pipe would stay open as long as the container holds it. */
   function kontena(args: string[], given: RunOptions = {}): Finished {
-    const { command, options, output, release } = prepare(args, given);
-    // One that hangs is a failure (137), not the end of the tests.
-    const { exitCode, signalCode } = Bun.spawnSync(command, { ...options, timeout: 10_000, killSignal: "SIGKILL" });
+    const { command, options, output, errors, release } = prepare(args, given);
+    // One that hangs is a failure, not the end of the tests.
+    const { exitCode, signalCode } = Bun.spawnSync(command, { ...options, timeout: HANGS_MS, killSignal: "SIGKILL" });
     release();
-    return Object.defineProperties(
-      { status: exitCode ?? 128 + signalNumber(signalCode) },
-      Object.getOwnPropertyDescriptors(output),
-    ) as Finished;
+    const status = signalCode ? 128 + (constants.signals[signalCode as NodeJS.Signals] ?? 0) : exitCode;
+    return { status, stdout: output(), stderr: errors(), output };
   }
+
+  const spawned = new Set<Subprocess>();
 
   /** Starts kontena and comes back at once. */
   function spawn(args: string[], given: RunOptions = {}): Running {
-    const { command, options, output, release } = prepare(args, given);
+    const { command, options, output, errors, release } = prepare(args, given);
     const child = Bun.spawn(command, options);
     release();
-    return Object.defineProperties(
-      { pid: child.pid, kill: (signal: NodeJS.Signals) => child.kill(signal), exited: child.exited },
-      Object.getOwnPropertyDescriptors(output),
-    ) as Running;
+    spawned.add(child);
+    return { pid: child.pid, kill: (signal) => child.kill(signal), exited: child.exited, output, errors };
   }
 
   const create = (b: TestBundle, ...more: string[]) => kontena(["create", "--bundle", b.directory, ...more, b.id]);
@@ -240,6 +240,8 @@ export function openBox(name: string) {
   }
 
   function removeContainers(): void {
+    for (const child of spawned) child.kill("SIGKILL");
+    spawned.clear();
     for (const id of namesIn(root)) kontena(["delete", "--force", id]);
   }
 
@@ -261,10 +263,6 @@ export function openBox(name: string) {
     rmSync(directory, { recursive: true, force: true });
   });
   return { directory, root, next, bundle, kontena, spawn, create, run, state, outputOf };
-}
-
-function signalNumber(name: string | null | undefined): number {
-  return { SIGHUP: 1, SIGINT: 2, SIGKILL: 9, SIGUSR1: 10, SIGSEGV: 11, SIGTERM: 15 }[name ?? ""] ?? 0;
 }
 
 function namesIn(directory: string): string[] {

@@ -46,7 +46,7 @@ test("the program runs at start, with create's standard output", async () => {
   expect(creation.stdout).toBe("");
   box.kontena(["start", b.id]);
   await stopped(b.id);
-  expect(creation.stdout).toBe("ran\n");
+  expect(creation.output()).toBe("ran\n");
 });
 
 test("the state of a created container has every field of the spec", () => {
@@ -143,10 +143,10 @@ test("kill sends TERM when no signal is given", async () => {
   const b = box.bundle({ args: "trap 'echo TERM; exit' TERM; echo ready; while :; do sleep 0.01; done" });
   const creation = box.create(b);
   box.kontena(["start", b.id]);
-  await until("the trap is set", () => creation.stdout === "ready\n");
+  await until("the trap is set", () => creation.output() === "ready\n");
   expect(box.kontena(["kill", b.id])).toMatchObject(ok);
   await stopped(b.id);
-  expect(creation.stdout).toBe("ready\nTERM\n");
+  expect(creation.output()).toBe("ready\nTERM\n");
 });
 
 for (const form of ["USR1", "SIGUSR1", "10", "usr1"])
@@ -154,10 +154,10 @@ for (const form of ["USR1", "SIGUSR1", "10", "usr1"])
     const b = box.bundle({ args: "trap 'echo got; exit' USR1; echo ready; while :; do sleep 0.01; done" });
     const creation = box.create(b);
     box.kontena(["start", b.id]);
-    await until("the trap is set", () => creation.stdout === "ready\n");
+    await until("the trap is set", () => creation.output() === "ready\n");
     expect(box.kontena(["kill", b.id, form])).toMatchObject(ok);
     await stopped(b.id);
-    expect(creation.stdout).toBe("ready\ngot\n");
+    expect(creation.output()).toBe("ready\ngot\n");
   });
 
 test("kill with an unknown signal fails, names the legal ones and sends nothing", () => {
@@ -275,7 +275,7 @@ test("a change of config.json after create has no effect", async () => {
   writeFileSync(join(b.directory, "config.json"), JSON.stringify(b.config));
   box.kontena(["start", b.id]);
   await stopped(b.id);
-  expect(creation.stdout).toBe("as created\n");
+  expect(creation.output()).toBe("as created\n");
 });
 
 test("start and delete work when the bundle's config.json is gone", async () => {
@@ -301,7 +301,7 @@ test("two containers can wait at once and start in reverse order", async () => {
   expect(box.state(first.id).status).toBe("created");
   box.kontena(["start", first.id]);
   await stopped(first.id);
-  expect(outputs.map((o) => o.stdout)).toEqual(["first\n", "second\n"]);
+  expect(outputs.map((o) => o.output())).toEqual(["first\n", "second\n"]);
 });
 
 test("of two starts at once, one succeeds and the other fails", async () => {
@@ -316,7 +316,7 @@ test("of two creates with one id, one succeeds and the other finds the id in use
   const args = ["create", "--bundle", b.directory, b.id];
   const both = [box.spawn(args), box.spawn(args)];
   expect((await Promise.all(both.map((p) => p.exited))).sort()).toEqual([0, 1]);
-  expect(both.map((p) => p.stderr).join("")).toContain("container with id exists");
+  expect(both.map((p) => p.errors()).join("")).toContain("container with id exists");
   expect(box.state(b.id).status).toBe("created");
 });
 
@@ -324,13 +324,13 @@ test("a config with several problems is refused with all of them, and nothing is
   const b = box.bundle({
     patch: (config) => {
       config.process.cwd = "relative";
-      config.process.user = { uid: -1, gid: 0 };
+      config.linux.namespaces?.push({ type: "pid" });
     },
   });
   const { status, stderr } = box.create(b);
   expect(status).toBe(1);
   expect(stderr).toContain("process.cwd");
-  expect(stderr).toContain("process.user.uid");
+  expect(stderr).toContain("linux.namespaces[6]");
 });
 
 test("a property that this version doesn't apply is refused by its name", () => {

@@ -74,10 +74,10 @@ for (const signal of ["SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"] as co
   test(`run passes ${signal} on to the program`, async () => {
     const b = box.bundle({ args: TRAPS });
     const running = box.spawn(["run", "--bundle", b.directory, b.id]);
-    await until("the traps are set", () => running.stdout === "ready\n");
+    await until("the traps are set", () => running.output() === "ready\n");
     running.kill(signal);
     expect(await running.exited).toBe(5);
-    expect(running.stdout).toBe(`ready\n${signal.slice(3)}\n`);
+    expect(running.output()).toBe(`ready\n${signal.slice(3)}\n`);
   });
 
 for (const signal of ["INT", "QUIT", "TERM"])
@@ -105,7 +105,7 @@ test("run started with SIGTERM and SIGHUP ignored passes them on all the same", 
 test("run goes on when the program ignores the signal", async () => {
   const b = box.bundle({ args: "trap '' TERM; echo ready; sleep 0.3; exit 4" });
   const running = box.spawn(["run", "--bundle", b.directory, b.id]);
-  await until("the trap is set", () => running.stdout === "ready\n");
+  await until("the trap is set", () => running.output() === "ready\n");
   running.kill("SIGTERM");
   expect(await running.exited).toBe(4);
 });
@@ -113,7 +113,7 @@ test("run goes on when the program ignores the signal", async () => {
 test("run killed by SIGKILL leaves a container that delete --force removes", async () => {
   const b = box.bundle({ args: "echo ready; sleep 1000" });
   const running = box.spawn(["run", "--bundle", b.directory, b.id]);
-  await until("the program runs", () => running.stdout === "ready\n");
+  await until("the program runs", () => running.output() === "ready\n");
   running.kill("SIGKILL");
   await running.exited;
   expect(box.state(b.id).status).toBe("running");
@@ -203,5 +203,5 @@ test("six runs at once don't disturb one another", async () => {
   const bundles = Array.from({ length: 6 }, (_, i) => box.bundle({ args: `echo ${i}; exit ${i}` }));
   const running = bundles.map((b) => box.spawn(["run", "--bundle", b.directory, b.id]));
   expect(await Promise.all(running.map((r) => r.exited))).toEqual([0, 1, 2, 3, 4, 5]);
-  expect(running.map((r) => r.stdout)).toEqual([0, 1, 2, 3, 4, 5].map((i) => `${i}\n`));
+  expect(running.map((r) => r.output())).toEqual([0, 1, 2, 3, 4, 5].map((i) => `${i}\n`));
 });
