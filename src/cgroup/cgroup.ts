@@ -2,9 +2,10 @@
  * The container's cgroups as directories: made before init is born, removed with the container. init joins those of v1 by
  * itself (plan/cgroup.ts): a thread that moves itself takes no lock of the whole machine, a process moved by another does.
  */
-import { mkdirSync, openSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, openSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KontenaError } from "../error.ts";
+import { readText } from "../kernel/files.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import type { Hierarchy } from "../plan/input.ts";
 
@@ -32,56 +33,56 @@ function failed(what: string, path: string, error: unknown): KontenaError {
   });
 }
 
-/** mkdir -p, which tells what it made. */
-function makeDirectories(path: string, top: string): string[] {
-  try {
-    mkdirSync(path);
-    return [path];
-  } catch (error) {
-    if (codeOf(error) === "EEXIST") return [];
-    if (codeOf(error) !== "ENOENT" || path === top) throw failed("make", path, error);
-  }
-  const made = makeDirectories(dirname(path), top);
-  try {
-    mkdirSync(path);
-    made.push(path);
-  } catch (error) {
-    if (codeOf(error) !== "EEXIST") throw failed("make", path, error);
-  }
-  return made;
+/** The directories of `path` below `top` that aren't there, the topmost first. */
+function missing(path: string, top: string): string[] {
+  const paths: string[] = [];
+  for (let p = path; p.length > top.length && !existsSync(p); p = dirname(p)) paths.unshift(p);
+  return paths;
 }
 
 /** On v1 a new cpuset has no CPUs and no memory nodes, and takes no process until it has (cpuset(7)). */
 function fillCpuset(directory: string, top: string): void {
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
     const path = join(directory, file);
-    if (directory === top || readFileSync(path, "utf8").trim() !== "") continue;
+    if (directory === top || readText(path).trim() !== "") continue;
     fillCpuset(dirname(directory), top);
-    writeFileSync(path, readFileSync(join(dirname(directory), file), "utf8").trim());
+    writeFileSync(path, readText(join(dirname(directory), file)).trim());
   }
 }
 
 /**
- * Makes the container's cgroup in every hierarchy. `onMade` hears of each directory before anything can go wrong with it.
+ * What will be made: written to the state before it is, so that whoever cleans up knows all of it.
+ * @throws KontenaError CGROUP_FAILED for a cgroup with processes in it, which cleaning up would kill (config-linux.md,
+ * "Control groups": such a cgroup isn't fit for create)
+ */
+export function planCgroup(hierarchies: readonly Hierarchy[], path: string): Cgroup {
+  const directories = hierarchies.map((h) => join(h.mountpoint, path));
+  const made = hierarchies.flatMap((h) => missing(join(h.mountpoint, path), h.mountpoint));
+  const used = directories.filter((directory) => !made.includes(directory));
+  if (used.length > 0 && processesOf(used).length > 0)
+    throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has processes in it`, {
+      at: "linux.cgroupsPath",
+      path: used[0] as string,
+      hint: "each container needs a cgroup of its own",
+    });
+  return { path, directories, made };
+}
+
+/**
+ * Makes the container's cgroup in every hierarchy.
  * @throws KontenaError CGROUP_FAILED
  */
-export function makeCgroup(
-  hierarchies: readonly Hierarchy[],
-  path: string,
-  onMade: (cgroup: Cgroup) => void,
-): Cgroup {
-  const cgroup: Cgroup = {
-    path,
-    directories: hierarchies.map((h) => join(h.mountpoint, path)),
-    made: [],
-  };
-  onMade(cgroup);
+export function makeCgroup(hierarchies: readonly Hierarchy[], cgroup: Cgroup): void {
+  for (const path of cgroup.made) {
+    try {
+      mkdirSync(path);
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw failed("make", path, error);
+    }
+  }
   hierarchies.forEach((h, i) => {
-    const directory = cgroup.directories[i] as string;
-    cgroup.made.push(...makeDirectories(directory, h.mountpoint));
-    if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
+    if (h.options.includes("cpuset")) fillCpuset(cgroup.directories[i] as string, h.mountpoint);
   });
-  return cgroup;
 }
 
 /** Moves a process into the cgroup, from outside. */
@@ -98,7 +99,7 @@ export function joinCgroup(directories: readonly string[], pid: number): void {
 /** Whether the cgroup is frozen, by itself or from above: clone3 into it would wait until it is thawed. */
 export function isFrozen(directory: string): boolean {
   try {
-    return /^frozen 1$/m.test(readFileSync(join(directory, "cgroup.events"), "utf8"));
+    return /^frozen 1$/m.test(readText(join(directory, "cgroup.events")));
   } catch {
     return false;
   }
@@ -108,7 +109,7 @@ export function isFrozen(directory: string): boolean {
 export function processesOf(directories: readonly string[]): number[] {
   const pids = new Set<number>();
   const collect = (directory: string) => {
-    for (const line of readFileSync(join(directory, "cgroup.procs"), "utf8").split("\n"))
+    for (const line of readText(join(directory, "cgroup.procs")).split("\n"))
       if (line !== "" && line !== "0") pids.add(Number(line));
     for (const entry of readdirSync(directory, { withFileTypes: true }))
       if (entry.isDirectory()) collect(join(directory, entry.name));

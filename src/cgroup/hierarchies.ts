@@ -1,5 +1,5 @@
 /** Which cgroup hierarchies the host has, and where: /proc/self/mountinfo (proc(5), cgroups(7)). */
-import { readFileSync } from "node:fs";
+import { readText } from "../kernel/files.ts";
 import type { Hierarchy } from "../plan/input.ts";
 
 /** mountinfo writes blanks and backslashes of a path in octal. */
@@ -38,5 +38,5 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
 }
 
 export function readHierarchies(): Hierarchy[] {
-  return parseHierarchies(readFileSync("/proc/self/mountinfo", "utf8"));
+  return parseHierarchies(readText("/proc/self/mountinfo"));
 }

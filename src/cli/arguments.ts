@@ -47,7 +47,7 @@ const planOptions = {
     kind: "number",
     value: "N",
     default: "0",
-    description: "hand N more descriptors to the program, from 3 (after those of $LISTEN_FDS)",
+    description: "hand N more descriptors to the program, from 3",
   },
 } as const satisfies Options;
 

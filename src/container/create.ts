@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { joinCgroup, makeCgroup, openUnified, removeCgroup } from "../cgroup/cgroup.ts";
+import { joinCgroup, makeCgroup, openUnified, planCgroup, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { type EncodedPlan, encodePlan, HEAD_SIZE, PLAN_BASE, SOCKET } from "../init/encode.ts";
 import { chooseNumbers, type Numbers, type Placed, spawnInit } from "../init/spawn.ts";
@@ -117,6 +117,8 @@ function undo({ directory, state, pidfd }: Making): void {
 
 function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, making: Making): Container {
   const { directory, state } = making;
+  const { cgroupPath, host } = prepared.input;
+  if (cgroupPath !== undefined) state.cgroup = planCgroup(host.hierarchies, cgroupPath);
   writeState(directory, state);
   makeFifo(directory);
   const cgroupFd = prepareCgroup(runtime, prepared, making);
@@ -191,20 +193,17 @@ function encode(plan: Plan, { plan: memory, kept, lowest, above }: Numbers): Enc
 
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
 function prepareCgroup(runtime: Runtime, prepared: Prepared, making: Making): number | undefined {
-  const { input } = prepared;
-  if (input.cgroupPath === undefined) return undefined;
+  const { hierarchies } = prepared.input.host;
+  const { cgroup } = making.state;
+  if (cgroup === undefined) return undefined;
   try {
-    const cgroup = makeCgroup(input.host.hierarchies, input.cgroupPath, (c) => {
-      making.state.cgroup = c;
-      writeState(making.directory, making.state);
-    });
-    const fd = openUnified(input.host.hierarchies, cgroup);
+    makeCgroup(hierarchies, cgroup);
+    const fd = openUnified(hierarchies, cgroup);
     if (fd !== undefined) making.descriptors.add(fd);
     return fd;
   } catch (error) {
     if (!mayGoWithout(prepared, error)) throw error;
     runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
-    // Planned again: the plan has the steps that would enter it.
     return withoutCgroup(prepared, making);
   }
 }

@@ -12,7 +12,6 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -21,6 +20,7 @@ import {
 import { join } from "node:path";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
+import { readText } from "../kernel/files.ts";
 import { syscall } from "../kernel/libc.ts";
 import { checkId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
@@ -94,7 +94,7 @@ export function readState(directory: string): StoredState | undefined {
   const path = join(directory, STATE);
   let text: string;
   try {
-    text = readFileSync(path, "utf8");
+    text = readText(path);
   } catch (error) {
     if ((error as { code?: string }).code === "ENOENT") return undefined;
     throw error;

@@ -1,7 +1,8 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import type { Config } from "../../spec/config.ts";
 import { readHierarchies } from "../cgroup/hierarchies.ts";
+import { readText } from "../kernel/files.ts";
 import type { Host } from "../plan/input.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
@@ -41,8 +42,8 @@ function openFiles(limits: string): { soft: bigint; hard: bigint } | undefined {
  */
 function callersOpenFiles(): { soft: bigint; hard: bigint } | undefined {
   try {
-    const own = openFiles(readFileSync("/proc/self/limits", "utf8"));
-    const parent = openFiles(readFileSync(`/proc/${process.ppid}/limits`, "utf8"));
+    const own = openFiles(readText("/proc/self/limits"));
+    const parent = openFiles(readText(`/proc/${process.ppid}/limits`));
     if (own === undefined || parent === undefined) return undefined;
     // Math.min takes no bigint.
     const lowered = parent.soft > own.hard;
@@ -68,17 +69,17 @@ function sourceKinds(config: Config): Host["sources"] {
 }
 
 export function gatherHost(config: Config): Host {
-  const status = readFileSync("/proc/self/status", "utf8");
+  const status = readText("/proc/self/status");
   const ids = (name: string) => Number(field(status, name).split("\t")[1] ?? 0);
   return {
     uid: ids("Uid"),
     gid: ids("Gid"),
     permitted: BigInt(`0x${field(status, "CapPrm")}`),
     bounding: BigInt(`0x${field(status, "CapBnd")}`),
-    lastCap: Number(readFileSync("/proc/sys/kernel/cap_last_cap", "utf8")),
+    lastCap: Number(readText("/proc/sys/kernel/cap_last_cap")),
     ignoredSignals: signalsOf(field(status, "SigIgn")),
     nofile: callersOpenFiles(),
-    firstUserNamespace: readFileSync("/proc/self/uid_map", "utf8").trim().endsWith(" 4294967295"),
+    firstUserNamespace: readText("/proc/self/uid_map").trim().endsWith(" 4294967295"),
     hierarchies: readHierarchies(),
     sources: sourceKinds(config),
   };

@@ -1,6 +1,8 @@
 /** Bundle → plan: everything that can be decided before anything is done. `create` and `explain` share it. */
+import { readlinkSync } from "node:fs";
 import { posix } from "node:path";
 import type { Config } from "../../spec/config.ts";
+import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
 import { capabilitySets } from "../plan/capabilities.ts";
 import type { Host, PlanInput } from "../plan/input.ts";
@@ -69,11 +71,47 @@ export function cgroupPathOf(config: Config, id: string): string {
   return path;
 }
 
+/** The source of a bind mount may be relative to the bundle (config.md, "Mounts"). */
+function absoluteSources(config: Config, bundle: string): Config {
+  const { mounts } = config;
+  if (mounts === undefined || !mounts.some(isRelativeBind)) return config;
+  return {
+    ...config,
+    mounts: mounts.map((m) => (isRelativeBind(m) ? { ...m, source: posix.join(bundle, m.source ?? "") } : m)),
+  };
+}
+
+function isRelativeBind({ type, source, options }: Mount): boolean {
+  if (source === undefined || source.startsWith("/")) return false;
+  return type === "bind" || (options ?? []).some((option) => option === "bind" || option === "rbind");
+}
+
+/**
+ * The descriptors to preserve have to be the caller's. Bun opens some of its own as it starts, at the lowest numbers that
+ * are free: one that the caller didn't pass may be such a one.
+ */
+function checkPreserved(count: number): void {
+  for (let fd = 3; fd < 3 + count; fd++) {
+    let target: string | undefined;
+    try {
+      target = readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // told below
+    }
+    if (target !== undefined && !/^anon_inode:\[(eventpoll|eventfd)\]$/.test(target)) continue;
+    throw new KontenaError("USAGE", `--preserve-fds ${count}: descriptor ${fd} isn't open`, {
+      hint: `it means descriptors 3 to ${2 + count}, all of them`,
+    });
+  }
+}
+
 export function prepare(runtime: Runtime, options: CreateOptions): Prepared {
   checkId(options.id);
   const bundle = loadBundle(runtime, options.bundle, options.config);
-  const host = gatherHost(bundle.config);
-  const config = defaultMappings(impliedUserNamespace(runtime, bundle.config, host), host);
+  checkPreserved(options.preserveFds ?? 0);
+  const given = absoluteSources(bundle.config, bundle.path);
+  const host = gatherHost(given);
+  const config = defaultMappings(impliedUserNamespace(runtime, given, host), host);
   const input: PlanInput = {
     config,
     host,

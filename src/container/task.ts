@@ -1,5 +1,5 @@
 /** A process by pid and start time, since the kernel gives numbers anew (proc(5), /proc/PID/stat). */
-import { readFileSync } from "node:fs";
+import { readText } from "../kernel/files.ts";
 
 export interface Stat {
   /** The process's name, which it can change itself. */
@@ -14,7 +14,7 @@ export interface Stat {
 export function readStat(pid: number): Stat | undefined {
   let text: string;
   try {
-    text = readFileSync(`/proc/${pid}/stat`, "utf8");
+    text = readText(`/proc/${pid}/stat`);
   } catch {
     return undefined;
   }

@@ -157,6 +157,16 @@ function childSteps(options: SpawnOptions, initFd: number): Step[] {
       why: "nothing else that is open here reaches init",
       fail: fail("cannot close the runtime's descriptors"),
     },
+    // Bun sets FD_CLOEXEC on all that it was started with.
+    ...Array.from(
+      { length: lowest - 3 },
+      (_, i): Call => ({
+        call: "fcntl",
+        args: [3 + i, F.F_SETFD, 0],
+        why: "the program inherits this descriptor",
+        fail: fail("cannot preserve a descriptor"),
+      }),
+    ),
     ...[plan, ...kept].map(hand),
     {
       call: "execveat",

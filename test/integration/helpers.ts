@@ -43,6 +43,7 @@ const REQUIREMENTS = {
   busybox: { there: isStaticBusybox, from: "Debian's busybox-static" },
   setpriv: { there: () => Bun.which("setpriv") !== null, from: "Debian's util-linux" },
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
+  runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
   "user namespaces": { there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0, from: "the kernel" },
 } as const;
 export type Requirement = keyof typeof REQUIREMENTS;

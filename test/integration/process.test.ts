@@ -226,6 +226,7 @@ test("the five capability sets of root are what the kernel makes of those asked 
   };
   const fields = statusOf((config) => {
     config.process.capabilities = asked;
+    config.process.noNewPrivileges = false;
   });
   // capabilities(7): at execve root's permitted set becomes inheritable | bounding, and effective the same.
   expect(capabilitiesIn(fields)).toEqual({
@@ -233,6 +234,21 @@ test("the five capability sets of root are what the kernel makes of those asked 
     permitted: bits(asked.bounding),
     effective: bits(asked.bounding),
     inheritable: bits(asked.inheritable),
+    ambient: 0n,
+  });
+});
+
+test("with noNewPrivileges root keeps the permitted set that was asked for and gains nothing", () => {
+  const asked = { bounding: ["CAP_CHOWN", "CAP_KILL"], permitted: ["CAP_KILL"], effective: ["CAP_KILL"], inheritable: [], ambient: [] };
+  const fields = statusOf((config) => {
+    config.process.capabilities = asked;
+    config.process.noNewPrivileges = true;
+  });
+  expect(capabilitiesIn(fields)).toEqual({
+    bounding: bits(asked.bounding),
+    permitted: bits(asked.permitted),
+    effective: bits(asked.effective),
+    inheritable: 0n,
     ambient: 0n,
   });
 });

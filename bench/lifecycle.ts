@@ -1,0 +1,277 @@
+/**
+ * bench/lifecycle: the whole life of a container by command line and by library, and what a parked one holds. Run by the
+ * script of the same name. The runtimes take turns (A B C A B C …), so that whatever else the machine does meets them all.
+ */
+import {
+  closeSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { openPidfd, poll } from "../src/container/wait.ts";
+import { type Kontena, open } from "../src/index.ts";
+import { facts, median, printReport, type Report, type Row, type RuntimeName } from "./report.ts";
+
+const BUSYBOX = "/bin/busybox";
+const WARM_UP = 3;
+const PARKED_ROUNDS = 3;
+
+interface Runtime {
+  name: RuntimeName;
+  program: string;
+  /** Where it keeps its states: beside the others', so that all write to the same file system. */
+  root: string;
+}
+
+interface Bench {
+  bundle: string;
+  pidFile: string;
+  /** Gets the standard error of every command. */
+  errors: number;
+  errorFile: string;
+  runtimes: Runtime[];
+  library: Kontena;
+}
+
+/** Runs a program to its end; a failure ends the measurement. */
+function call(bench: Bench, command: string[]): void {
+  const { exitCode } = Bun.spawnSync(command, { stdio: ["ignore", "ignore", bench.errors] });
+  if (exitCode === 0) return;
+  const said = readFileSync(bench.errorFile, "utf8").trim();
+  throw new Error(`${command.join(" ")} ended with ${exitCode}: ${said}`);
+}
+
+const runtimeCall = (bench: Bench, { program, root }: Runtime, ...words: string[]) =>
+  call(bench, [program, "--root", root, ...words]);
+
+/** Milliseconds that `action` takes. */
+function time(action: () => void): number {
+  const begin = Bun.nanoseconds();
+  action();
+  return (Bun.nanoseconds() - begin) / 1e6;
+}
+
+const ID = "bench";
+
+function runOnce(bench: Bench, runtime: Runtime): number {
+  return time(() => runtimeCall(bench, runtime, "run", "--bundle", bench.bundle, ID));
+}
+
+/** create, start, the program's end, delete: three commands, as an engine gives them. */
+function lifeOnce(bench: Bench, runtime: Runtime): number {
+  return time(() => {
+    const pidfd = openPidfd(createOnce(bench, runtime));
+    runtimeCall(bench, runtime, "start", ID);
+    poll([pidfd], -1);
+    closeSync(pidfd);
+    runtimeCall(bench, runtime, "delete", ID);
+  });
+}
+
+/** @returns init's pid */
+function createOnce(bench: Bench, runtime: Runtime): number {
+  const { bundle, pidFile } = bench;
+  runtimeCall(bench, runtime, "create", "--bundle", bundle, "--pid-file", pidFile, ID);
+  return Number(readFileSync(pidFile, "utf8"));
+}
+
+interface LibraryTimes {
+  ended: number;
+  deleted: number;
+}
+
+/** The same life in this process, through the library. */
+function libraryOnce({ library, bundle }: Bench): LibraryTimes {
+  const begin = Bun.nanoseconds();
+  const container = library.create({ id: ID, bundle });
+  container.start();
+  const { code } = container.waitSync();
+  const ended = (Bun.nanoseconds() - begin) / 1e6;
+  container.delete();
+  if (code !== 0) throw new Error(`the library's container ended with ${code}`);
+  return { ended, deleted: (Bun.nanoseconds() - begin) / 1e6 };
+}
+
+interface Parked {
+  /** VmRSS in kB. */
+  memory: number;
+  threads: number;
+}
+
+/** What init holds between create and start (proc(5), /proc/PID/status). */
+function parkedOnce(bench: Bench, runtime: Runtime): Parked {
+  const pid = createOnce(bench, runtime);
+  const status = readFileSync(`/proc/${pid}/status`, "utf8");
+  const field = (name: string) =>
+    Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(status)?.[1] ?? Number.NaN);
+  const parked = { memory: field("VmRSS"), threads: field("Threads") };
+  runtimeCall(bench, runtime, "delete", "--force", ID);
+  return parked;
+}
+
+/** One list of samples for each runtime. */
+type Samples = Partial<Record<RuntimeName, number[]>>;
+
+function add(samples: Samples, name: RuntimeName, value: number): void {
+  const list = samples[name] ?? [];
+  list.push(value);
+  samples[name] = list;
+}
+
+function measure(bench: Bench, rounds: number): Row[] {
+  const spawn: Samples = {};
+  const run: Samples = {};
+  const life: Samples = {};
+  const ended: Samples = {};
+  const deleted: Samples = {};
+  for (let round = -WARM_UP; round < rounds; round++) {
+    const keep = (samples: Samples, name: RuntimeName, value: number) => {
+      if (round >= 0) add(samples, name, value);
+    };
+    keep(
+      spawn,
+      "kontena",
+      time(() => call(bench, [BUSYBOX, "true"])),
+    );
+    for (const runtime of bench.runtimes) keep(run, runtime.name, runOnce(bench, runtime));
+    const library = libraryOnce(bench);
+    keep(ended, "kontena", library.ended);
+    keep(deleted, "kontena", library.deleted);
+    for (const runtime of bench.runtimes) keep(life, runtime.name, lifeOnce(bench, runtime));
+  }
+  const unit = "ms";
+  return [
+    { name: "`run`", unit, samples: run, target: { runc: 0.7, crun: 1.8 } },
+    { name: "`create` + `start` + `delete`", unit, samples: life },
+    {
+      name: "create, start, wait in a Bun program",
+      unit,
+      samples: ended,
+      against: run,
+      target: { crun: 0.4 },
+    },
+    { name: "the same, and delete", unit, samples: deleted, against: run },
+    { name: "for comparison: a process that does nothing", unit, samples: spawn, alone: true },
+  ];
+}
+
+function measureParked(bench: Bench): Row[] {
+  const memory: Samples = {};
+  const threads: Samples = {};
+  for (let round = 0; round < PARKED_ROUNDS; round++)
+    for (const runtime of bench.runtimes) {
+      const parked = parkedOnce(bench, runtime);
+      add(memory, runtime.name, parked.memory);
+      add(threads, runtime.name, parked.threads);
+    }
+  return [
+    { name: "parked init: resident memory", unit: "kB", samples: memory, target: { most: 64 } },
+    { name: "parked init: threads", unit: "", samples: threads, target: { most: 1 } },
+  ];
+}
+
+/** `kontena spec` with /bin/true as the program: a config that all three take. */
+function makeBundle(directory: string, kontena: string): string {
+  const bundle = join(directory, "bundle");
+  mkdirSync(join(bundle, "rootfs/bin"), { recursive: true });
+  for (const name of ["dev", "proc", "sys"]) mkdirSync(join(bundle, "rootfs", name));
+  cpSync(BUSYBOX, join(bundle, "rootfs/bin/busybox"));
+  symlinkSync("busybox", join(bundle, "rootfs/bin/true"));
+  const { exitCode, stderr } = Bun.spawnSync([kontena, "spec", "--bundle", bundle]);
+  if (exitCode !== 0) throw new Error(`kontena spec: ${stderr}`);
+  const path = join(bundle, "config.json");
+  const config = JSON.parse(readFileSync(path, "utf8"));
+  config.process.args = ["/bin/true"];
+  writeFileSync(path, JSON.stringify(config));
+  return bundle;
+}
+
+function findRuntimes(directory: string, kontena: string): { found: Runtime[]; missing: RuntimeName[] } {
+  const found: Runtime[] = [{ name: "kontena", program: kontena, root: join(directory, "kontena") }];
+  const missing: RuntimeName[] = [];
+  for (const name of ["runc", "crun"] as const) {
+    const program = Bun.which(name);
+    if (program === null) missing.push(name);
+    else found.push({ name, program, root: join(directory, name) });
+  }
+  return { found, missing };
+}
+
+function withBench<T>(kontena: string, action: (bench: Bench, missing: RuntimeName[]) => T): T {
+  // States belong on /run, where every runtime has them.
+  const directory = mkdtempSync("/run/kontena-bench-");
+  const files = mkdtempSync(join(tmpdir(), "kontena-bench-"));
+  const { found, missing } = findRuntimes(directory, kontena);
+  const errorFile = join(files, "stderr");
+  const bench: Bench = {
+    bundle: makeBundle(files, kontena),
+    pidFile: join(files, "pid"),
+    errorFile,
+    errors: openSync(errorFile, "a"),
+    runtimes: found,
+    library: open({ root: join(directory, "library") }),
+  };
+  try {
+    return action(bench, missing);
+  } finally {
+    for (const { program, root } of [...found, { program: kontena, root: join(directory, "library") }])
+      Bun.spawnSync([program, "--root", root, "delete", "--force", ID], {
+        stdio: ["ignore", "ignore", "ignore"],
+      });
+    rmSync(directory, { recursive: true, force: true });
+    rmSync(files, { recursive: true, force: true });
+  }
+}
+
+interface Arguments {
+  rounds: number;
+  json: string | undefined;
+}
+
+function readArguments(words: readonly string[]): Arguments {
+  const found: Arguments = { rounds: 40, json: undefined };
+  for (let i = 0; i < words.length; i += 2) {
+    const value = words[i + 1];
+    if (words[i] === "-n" && /^[1-9]\d{0,3}$/.test(value ?? "")) found.rounds = Number(value);
+    else if (words[i] === "--json" && value !== undefined) found.json = value;
+    else throw new Error("usage: bench/lifecycle [-n ROUNDS] [--json FILE]");
+  }
+  return found;
+}
+
+function main(): void {
+  const { rounds, json } = readArguments(process.argv.slice(2));
+  const kontena = resolve(process.env["BENCH_FROM"] ?? ".", process.env["KONTENA_BIN"] ?? "dist/kontena");
+  if (!existsSync(kontena)) throw new Error(`no executable at ${kontena}: scripts/build makes it`);
+  if (!existsSync(BUSYBOX)) throw new Error(`no ${BUSYBOX}: install busybox-static`);
+  withBench(kontena, (bench, missing) => {
+    const machine = facts(bench.runtimes);
+    const rows = [...measure(bench, rounds), ...measureParked(bench)];
+    const report: Report = { machine, rounds, missing, rows };
+    printReport(report);
+    if (json === undefined) return;
+    const medians = rows.map((row) => ({
+      ...row,
+      medians: Object.fromEntries(Object.entries(row.samples).map(([name, list]) => [name, median(list)])),
+    }));
+    const file = resolve(process.env["BENCH_FROM"] ?? ".", json);
+    writeFileSync(file, `${JSON.stringify({ ...report, rows: medians }, null, 2)}\n`);
+  });
+}
+
+if (import.meta.main) {
+  try {
+    main();
+  } catch (error) {
+    console.error(`bench/lifecycle: ${(error as Error).message}`);
+    process.exitCode = 1;
+  }
+}

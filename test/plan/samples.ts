@@ -1,0 +1,114 @@
+/** The configs whose plans are kept as golden files, and on which order.test.ts checks what holds for every plan. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import { defaultConfig } from "../../src/container/spec.ts";
+import type { PlanInput } from "../../src/plan/input.ts";
+import { HYBRID, inputOf, USER_HOST, withNamespaces } from "./helpers.ts";
+
+const example = () =>
+  JSON.parse(readFileSync(join(import.meta.dir, "../../config.json.example"), "utf8")) as Config;
+
+/** The config that `kontena spec --rootless` writes for user 1000, whoever runs the tests. */
+function rootless(): Config {
+  const config = defaultConfig({ rootless: true });
+  const own = [{ containerID: 0, hostID: 1000, size: 1 }];
+  return { ...config, linux: { ...config.linux, uidMappings: own, gidMappings: own } };
+}
+
+const SAMPLES: Record<string, () => PlanInput> = {
+  example: () => inputOf(example(), { rootfs: "/" }),
+  default: () => inputOf(defaultConfig({ rootless: false })),
+  "user-namespace": () => inputOf(rootless(), { host: USER_HOST, cgroupPath: undefined }),
+  "chroot-without-mount-namespace": () =>
+    inputOf(
+      {
+        root: { path: "rootfs" },
+        hostname: "chroot",
+        domainname: "example.org",
+        process: { cwd: "/srv/app", args: ["./serve", "--port", "80"], env: ["PATH=/bin", "A=ü"] },
+        linux: withNamespaces("uts", "pid", "ipc"),
+      },
+      { host: { nofile: undefined, ignoredSignals: [] } },
+    ),
+  "chroot-by-no-pivot": () =>
+    inputOf(
+      {
+        root: { path: "rootfs", readonly: true },
+        process: { cwd: "/", args: ["/bin/true"] },
+        linux: withNamespaces("mount"),
+      },
+      { noPivot: true, cgroupPath: undefined },
+    ),
+  "paths-and-binds": () =>
+    inputOf(
+      {
+        root: { path: "rootfs", readonly: true },
+        process: { cwd: "/", args: ["/bin/true"] },
+        mounts: [
+          { destination: "/data", source: "/host/data", options: ["rbind", "ro", "nosuid", "rprivate"] },
+          { destination: "etc/hosts", type: "bind", source: "/host/hosts", options: ["noatime"] },
+          { destination: "/var/../run//lock/", type: "tmpfs", options: ["size=64m", "nodev", "ro", "noswap"] },
+        ],
+        linux: {
+          ...withNamespaces("mount"),
+          maskedPaths: ["/proc/kcore", "/sys/firmware/"],
+          readonlyPaths: ["/proc/sys", "/usr/../etc"],
+        },
+      },
+      { host: { sources: { "/host/data": "directory", "/host/hosts": "file" } } },
+    ),
+  "privileges-of-a-user": () =>
+    inputOf(
+      {
+        root: { path: "rootfs" },
+        process: {
+          cwd: "/",
+          args: ["sh"],
+          user: { uid: 1000, gid: 100, additionalGids: [10, 20], umask: 0o077 },
+          env: ["PATH=/bin:"],
+          capabilities: {
+            bounding: ["CAP_KILL", "CAP_CHOWN"],
+            permitted: ["CAP_KILL"],
+            effective: ["CAP_KILL"],
+            inheritable: ["CAP_KILL"],
+            ambient: ["CAP_KILL"],
+          },
+          rlimits: [
+            { type: "RLIMIT_CORE", soft: 0, hard: 18446744073709551615n },
+            { type: "RLIMIT_NOFILE", soft: 64, hard: 128 },
+          ],
+        },
+        linux: withNamespaces("pid", "mount", "network"),
+      },
+      { preserveFds: 2 },
+    ),
+  "cgroups-v1": () =>
+    inputOf(
+      {
+        root: { path: "rootfs" },
+        process: { cwd: "/", args: ["/bin/true"] },
+        mounts: [{ destination: "/sys/fs/cgroup", type: "cgroup", options: ["nosuid", "noexec", "ro"] }],
+        linux: withNamespaces("mount"),
+      },
+      { host: { hierarchies: HYBRID } },
+    ),
+  "cgroups-v1-in-a-namespace": () =>
+    inputOf(
+      {
+        root: { path: "rootfs" },
+        process: { cwd: "/", args: ["/bin/true"] },
+        mounts: [{ destination: "/sys/fs/cgroup", type: "cgroup", options: ["nosuid", "noexec"] }],
+        linux: withNamespaces("mount", "cgroup"),
+      },
+      { host: { hierarchies: HYBRID } },
+    ),
+};
+
+export const SAMPLE_NAMES = Object.keys(SAMPLES);
+
+export function sample(name: string): PlanInput {
+  const make = SAMPLES[name];
+  if (make === undefined) throw new Error(`no sample ${name}`);
+  return make();
+}
