@@ -19,7 +19,8 @@ import { list } from "./container/list.ts";
 import { openRuntime } from "./container/runtime.ts";
 import { start } from "./container/start.ts";
 import { type ContainerState, state } from "./container/state.ts";
-import { reap } from "./container/wait.ts";
+import { onEnd, reap } from "./container/wait.ts";
+import { KontenaError } from "./error.ts";
 
 export type { CreateOptions } from "./container/create.ts";
 export type { ContainerState } from "./container/state.ts";
@@ -80,10 +81,11 @@ export function open(options: Options = {}): Kontena {
       closeSync(pidfd);
       let exit: Exit | undefined;
       let waiting: Promise<Exit> | undefined;
-      const keep = ({ code, signal }: Exit): Exit => {
-        exit = signal === undefined ? { code } : { code, signal };
-        return exit;
-      };
+      const toExit = ({ code, signal }: Exit): Exit => (signal === undefined ? { code } : { code, signal });
+      // Whoever reaps it, be it delete: the end is known here.
+      onEnd(pid, (ended) => {
+        exit = toExit(ended);
+      });
       return {
         id,
         pid,
@@ -92,14 +94,14 @@ export function open(options: Options = {}): Kontena {
         kill: (signal) => kill(runtime, id, signal),
         wait() {
           if (exit !== undefined) return Promise.resolve(exit);
-          waiting ??= awaitChild(pid).then(keep);
+          waiting ??= awaitChild(pid).then(toExit);
           return waiting;
         },
         waitSync() {
-          if (exit !== undefined) return exit;
-          const ended = reap(pid, false);
-          // Reaped already, by delete or by another wait: how it ended is gone.
-          return ended === undefined ? (exit ?? { code: 137, signal: 9 }) : keep(ended);
+          if (exit === undefined) reap(pid, false);
+          if (exit === undefined)
+            throw new KontenaError("WRONG_STATUS", `somebody else was told how container ${id} ended`);
+          return exit;
         },
         delete: (deleteOptions) => remove(runtime, id, deleteOptions),
       };

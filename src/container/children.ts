@@ -1,39 +1,48 @@
 /** Waiting for children without stopping the event loop: SIGCHLD tells that one may have ended. */
-import { type Ended, reap } from "./wait.ts";
+import { KontenaError } from "../error.ts";
+import { type Ended, onEnd, reap } from "./wait.ts";
 
-interface Waiting {
-  pid: number;
-  resolve(ended: Ended): void;
-}
-
-const waiting = new Set<Waiting>();
-
-function look(): void {
-  for (const one of waiting) {
-    const ended = reap(one.pid, true);
-    if (ended === undefined) continue;
-    waiting.delete(one);
-    one.resolve(ended);
-  }
-  if (waiting.size === 0) {
-    process.off("SIGCHLD", look);
-    clearInterval(keepAlive);
-    keepAlive = undefined;
-  }
-}
-
-/** A signal handler alone doesn't keep the event loop alive; the timer does, and covers a lost signal. */
+/** Children that are waited for, and whom to tell when there is nothing to wait for. */
+const waiting = new Map<number, (reason: KontenaError) => void>();
+/** A signal handler alone doesn't keep the event loop alive; the timer does, and makes up for a lost signal. */
 let keepAlive: ReturnType<typeof setInterval> | undefined;
 const LOST_SIGNAL_MS = 1000;
 
-/** Resolves when the child has ended, and reaps it. */
+function look(): void {
+  for (const [pid, reject] of waiting)
+    if (reap(pid, true) === "gone") {
+      forget(pid);
+      reject(
+        new KontenaError(
+          "WRONG_STATUS",
+          `process ${pid} isn't a child of this one, or its end was told before`,
+        ),
+      );
+    }
+}
+
+function forget(pid: number): void {
+  waiting.delete(pid);
+  if (waiting.size > 0) return;
+  process.off("SIGCHLD", look);
+  clearInterval(keepAlive);
+}
+
+/**
+ * Resolves when the child has ended, and reaps it.
+ * @throws KontenaError WRONG_STATUS for a process that isn't a child, or has been reaped before
+ */
 export function awaitChild(pid: number): Promise<Ended> {
-  return new Promise((resolve) => {
+  return new Promise((resolve, reject) => {
     if (waiting.size === 0) {
       process.on("SIGCHLD", look);
       keepAlive = setInterval(look, LOST_SIGNAL_MS);
     }
-    waiting.add({ pid, resolve });
+    waiting.set(pid, reject);
+    onEnd(pid, (ended) => {
+      forget(pid);
+      resolve(ended);
+    });
     look();
   });
 }

@@ -9,6 +9,7 @@
 import {
   closeSync,
   fstatSync,
+  lstatSync,
   mkdirSync,
   openSync,
   readdirSync,
@@ -64,9 +65,11 @@ export function makeDirectory(runtime: Runtime, id: string): string {
   const directory = directoryOf(runtime, id);
   try {
     mkdirSync(runtime.root, { recursive: true, mode: 0o700 });
+    checkRoot(runtime.root);
     // Search for others: in a user namespace, init opens the FIFO as somebody else.
     mkdirSync(directory, { mode: 0o711 });
   } catch (error) {
+    if (error instanceof KontenaError) throw error;
     const errno = (error as { code?: string }).code ?? "EIO";
     if (errno === "EEXIST")
       throw new KontenaError("ID_IN_USE", `container with id exists: ${id}`, {
@@ -80,6 +83,18 @@ export function makeDirectory(runtime: Runtime, id: string): string {
     });
   }
   return directory;
+}
+
+/** Who can write there can make this process believe, and remove, anything: nobody but the caller and root may. */
+function checkRoot(root: string): void {
+  const isOwn = (uid: number) => uid === 0 || uid === process.geteuid?.();
+  const { uid, mode } = statSync(root);
+  // In a directory that anyone may write to, such as /tmp, a link can be anyone's too.
+  if (isOwn(lstatSync(root).uid) && isOwn(uid) && (mode & 0o022) === 0) return;
+  throw new KontenaError("STATE_INVALID", `others may write to the state directory ${root}`, {
+    path: root,
+    hint: "it has to belong to the caller, with mode 0700; --root names another place",
+  });
 }
 
 /** Replaces state.json as a whole: a reader sees the old one or the new one. */

@@ -22,13 +22,32 @@ function decode(status: number): Ended {
 
 const WNOHANG = 1;
 
-/** Reaps a child. Undefined when it runs still (with `noHang`), or isn't this process's child. */
-export function reap(pid: number, noHang: boolean): Ended | undefined {
+type Listener = (ended: Ended) => void;
+
+/** Who wants to know of the end of which child, whoever in this process reaps it. */
+const listeners = new Map<number, Listener[]>();
+
+/** Calls back once, when the child is reaped. */
+export function onEnd(pid: number, listener: Listener): void {
+  const others = listeners.get(pid);
+  if (others === undefined) listeners.set(pid, [listener]);
+  else others.push(listener);
+}
+
+/** Reaps a child: how it ended, or that it runs still (with `noHang`), or that it isn't (or no longer) this process's child. */
+export function reap(pid: number, noHang: boolean): Ended | "running" | "gone" {
   const status = new Int32Array(1);
   for (;;) {
     const got = rawSyscall("wait4", pid, new Uint8Array(status.buffer), noHang ? WNOHANG : 0, 0);
-    if (got === pid) return decode(status[0] as number);
-    if (got === 0 || got === -ERRNO.ECHILD) return undefined;
+    if (got === 0) return "running";
+    if (got === -ERRNO.ECHILD) return "gone";
+    if (got === pid) {
+      const ended = decode(status[0] as number);
+      const called = listeners.get(pid) ?? [];
+      listeners.delete(pid);
+      for (const listener of called) listener(ended);
+      return ended;
+    }
     if (got !== -ERRNO.EINTR) throw new SyscallError("wait4", -got);
   }
 }
@@ -75,7 +94,8 @@ export function openPidfd(pid: number): number {
 export function endInit(pid: number, pidfd: number): Ended | undefined {
   rawSyscall("pidfd_send_signal", pidfd, SIGKILL, 0, 0);
   awaitEnd(pidfd, 10_000);
-  return reap(pid, true);
+  const ended = reap(pid, true);
+  return typeof ended === "string" ? undefined : ended;
 }
 
 /** A process in an uninterruptible call outlives SIGKILL: after `milliseconds` that is an error. */

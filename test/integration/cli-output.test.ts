@@ -80,7 +80,15 @@ test("spec doesn't overwrite a file", () => {
 
 runc("runc runs what spec wrote", () => {
   const b = box.bundle({ args: ["hostname"] });
-  const finished = Bun.spawnSync(["runc", "--root", join(box.directory, "runc"), "run", "--bundle", b.directory, b.id]);
+  const finished = Bun.spawnSync([
+    "runc",
+    "--root",
+    join(box.directory, "runc"),
+    "run",
+    "--bundle",
+    b.directory,
+    b.id,
+  ]);
   expect(finished.stderr.toString()).toBe("");
   expect(finished.stdout.toString()).toBe("kontena\n");
 });
@@ -94,8 +102,12 @@ userTest("a user without rights runs what spec --rootless wrote", () => {
   mkdirSync(join(box.directory, "rootless"));
   const b = box.bundle();
   Bun.spawnSync(["rm", join(b.directory, "config.json")]);
-  for (const path of [b.directory, b.rootfs, join(box.directory, "rootless")]) chownSync(path, nobody, nobody);
-  expect(box.kontena(["spec", "--rootless", "--bundle", b.directory], options)).toMatchObject({ status: 0, stderr: "" });
+  for (const path of [b.directory, b.rootfs, join(box.directory, "rootless")])
+    chownSync(path, nobody, nobody);
+  expect(box.kontena(["spec", "--rootless", "--bundle", b.directory], options)).toMatchObject({
+    status: 0,
+    stderr: "",
+  });
   const config = JSON.parse(readFileSync(join(b.directory, "config.json"), "utf8"));
   config.process.args = ["sh", "-c", "hostname; id -u; echo $$; stat -c %t:%T /dev/null"];
   writeFileSync(join(b.directory, "config.json"), JSON.stringify(config));
@@ -112,10 +124,13 @@ test("explain prints the plan in its order, with the place of each step in the c
   const cgroups = readdirSync("/sys/fs/cgroup");
   const { status, stdout, stderr } = box.kontena(["explain", "--bundle", b.directory, b.id]);
   expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
-  const order = ["clone3", "pivot_root", 'sethostname("explained"', "execve("].map((call) => stdout.indexOf(call));
+  const order = ["clone3", "pivot_root", 'sethostname("explained"', "execve("].map((call) =>
+    stdout.indexOf(call),
+  );
   expect(order).toEqual(order.toSorted((x, y) => x - y));
   expect(order).not.toContain(-1);
-  for (const at of ["[hostname]", "mounts[0]", "CLONE_NEWUTS", "linux.maskedPaths[0]"]) expect(stdout).toContain(at);
+  for (const at of ["[hostname]", "mounts[0]", "CLONE_NEWUTS", "linux.maskedPaths[0]"])
+    expect(stdout).toContain(at);
   expect(existsSync(join(box.root, b.id))).toBe(false);
   expect(readdirSync(b.rootfs)).toEqual(["bin"]);
   expect(readdirSync("/sys/fs/cgroup")).toEqual(cgroups);
@@ -180,6 +195,17 @@ test("errors are one line that begins with the program's name", () => {
 test("--help prints every command to standard output", () => {
   const { status, stdout } = box.kontena(["--help"]);
   expect(status).toBe(0);
-  for (const command of ["create", "start", "state", "kill", "delete", "run", "list", "spec", "explain", "ns"])
+  for (const command of [
+    "create",
+    "start",
+    "state",
+    "kill",
+    "delete",
+    "run",
+    "list",
+    "spec",
+    "explain",
+    "ns",
+  ])
     expect(stdout).toContain(`\n  ${command}`);
 });

@@ -18,13 +18,18 @@ interface LogLine {
 
 const logFile = () => join(box.directory, box.next());
 const logLines = (path: string) =>
-  readFileSync(path, "utf8").trimEnd().split("\n").map((line) => JSON.parse(line) as LogLine);
+  readFileSync(path, "utf8")
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line) as LogLine);
 const jsonLog = (path: string) => ["--root", box.root, "--log", path, "--log-format", "json"];
 
 test("an error is one JSON line in the --log file, with level, msg and time, and on standard error too", () => {
   const b = box.bundle(NOT_FOUND);
   const log = logFile();
-  const { status, stderr } = box.kontena(["create", "--bundle", b.directory, b.id], { globals: jsonLog(log) });
+  const { status, stderr } = box.kontena(["create", "--bundle", b.directory, b.id], {
+    globals: jsonLog(log),
+  });
   expect(status).toBe(127);
   const [line, ...more] = logLines(log);
   expect(more).toEqual([]);
@@ -82,7 +87,15 @@ test("global options work after the command too, and with =", () => {
   const b = box.bundle({ args: FOREVER });
   const pidFile = join(box.directory, "equals.pid");
   const log = logFile();
-  const args = [`--root=${box.root}`, `--log=${log}`, "--log-format=json", "create", `--bundle=${b.directory}`, `--pid-file=${pidFile}`, b.id];
+  const args = [
+    `--root=${box.root}`,
+    `--log=${log}`,
+    "--log-format=json",
+    "create",
+    `--bundle=${b.directory}`,
+    `--pid-file=${pidFile}`,
+    b.id,
+  ];
   expect(box.kontena(args, { globals: [] })).toMatchObject({ status: 0, stderr: "" });
   expect(box.kontena(["state", b.id, "--root", box.root], { globals: [] }).status).toBe(0);
 });
@@ -94,7 +107,11 @@ test("the whole life works with an environment of XDG_RUNTIME_DIR= alone", async
   expect(created).toMatchObject({ status: 0, stderr: "" });
   expect(box.kontena(["start", b.id], { env })).toMatchObject({ status: 0, stderr: "" });
   await until("the program has run", () => created.output() === "ran\n");
-  for (const args of [["state", b.id], ["kill", "--all", b.id, "9"], ["delete", "--force", b.id]])
+  for (const args of [
+    ["state", b.id],
+    ["kill", "--all", b.id, "9"],
+    ["delete", "--force", b.id],
+  ])
     expect(box.kontena(args, { env })).toMatchObject({ status: 0, stderr: "" });
 });
 
@@ -108,7 +125,12 @@ userTest("an empty XDG_RUNTIME_DIR counts as unset for a user without rights", (
   mkdirSync(runtime);
   chownSync(runtime, 65534, 65534);
   const rootOf = (env: Record<string, string>) =>
-    box.kontena(["list", "-q"], { before: nobody, env: { PATH: "/usr/bin:/bin", ...env }, globals: [], cwd: "/" });
+    box.kontena(["list", "-q"], {
+      before: nobody,
+      env: { PATH: "/usr/bin:/bin", ...env },
+      globals: [],
+      cwd: "/",
+    });
   expect(rootOf({ XDG_RUNTIME_DIR: "" })).toMatchObject({ status: 0, stderr: "" });
   expect(rootOf({ XDG_RUNTIME_DIR: runtime })).toMatchObject({ status: 0, stderr: "" });
   expect(readdirSync(runtime)).toEqual([]);
@@ -148,11 +170,16 @@ test("a pid file that can't be written fails create and leaves nothing", () => {
 });
 
 /** Runs a shell script in which `$create` creates the container, and returns its output when every pipe has reached its end. */
-async function withPipes(script: (create: string) => string): Promise<{ output: string; id: string; milliseconds: number }> {
+async function withPipes(
+  script: (create: string) => string,
+): Promise<{ output: string; id: string; milliseconds: number }> {
   const b = box.bundle({ args: FOREVER });
   const create = `"${KONTENA}" --root "${box.root}" create --bundle "${b.directory}" ${b.id}`;
   const begin = performance.now();
-  const child = Bun.spawn(["timeout", "10", "bash", "-c", script(create)], { env: { PATH: "/usr/bin:/bin" }, stderr: "ignore" });
+  const child = Bun.spawn(["timeout", "10", "bash", "-c", script(create)], {
+    env: { PATH: "/usr/bin:/bin" },
+    stderr: "ignore",
+  });
   const output = await new Response(child.stdout).text();
   return { output, id: b.id, milliseconds: performance.now() - begin };
 }
@@ -202,14 +229,22 @@ python("init belongs to the caller that is a subreaper, which can wait for it", 
   const b = box.bundle({ args: FOREVER });
   const pidFile = join(box.directory, "subreaper.pid");
   const before = ["python3", "-c", SUBREAPER, pidFile];
-  const { status, stdout, stderr } = box.kontena(["create", "--bundle", b.directory, "--pid-file", pidFile, b.id], { before });
+  const { status, stdout, stderr } = box.kontena(
+    ["create", "--bundle", b.directory, "--pid-file", pidFile, b.id],
+    { before },
+  );
   expect({ status, stdout, stderr }).toEqual({ status: 0, stdout: "True\nTrue\n", stderr: "" });
   expect(box.state(b.id).status).toBe("stopped");
 });
 
 test("create, start, kill and delete print nothing when they succeed", () => {
   const b = box.bundle({ args: FOREVER });
-  for (const args of [["create", "--bundle", b.directory, b.id], ["start", b.id], ["kill", b.id, "15"], ["kill", b.id, "9"]])
+  for (const args of [
+    ["create", "--bundle", b.directory, b.id],
+    ["start", b.id],
+    ["kill", b.id, "15"],
+    ["kill", b.id, "9"],
+  ])
     expect(box.kontena(args)).toMatchObject({ status: 0, stdout: "", stderr: "" });
   expect(box.kontena(["delete", "--force", b.id])).toMatchObject({ status: 0, stdout: "", stderr: "" });
 });
@@ -265,10 +300,20 @@ test("options of runc and crun that change nothing here are accepted", () => {
 });
 
 test("--cgroup-manager disabled makes no cgroup", () => {
-  const b = box.bundle({ args: ["cat", "/proc/self/cgroup"], patch: (config) => {
-    config.linux.namespaces = config.linux.namespaces?.filter((n) => n.type !== "cgroup") ?? [];
-  } });
-  const { status, stdout } = box.kontena(["--cgroup-manager", "disabled", "run", "--bundle", b.directory, b.id]);
+  const b = box.bundle({
+    args: ["cat", "/proc/self/cgroup"],
+    patch: (config) => {
+      config.linux.namespaces = config.linux.namespaces?.filter((n) => n.type !== "cgroup") ?? [];
+    },
+  });
+  const { status, stdout } = box.kontena([
+    "--cgroup-manager",
+    "disabled",
+    "run",
+    "--bundle",
+    b.directory,
+    b.id,
+  ]);
   expect(status).toBe(0);
   expect(stdout).not.toContain(b.id);
 });

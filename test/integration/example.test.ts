@@ -76,7 +76,11 @@ userTest("a user without rights creates, starts and deletes, and the container's
   expect(created).toMatchObject({ status: 0, stderr: "" });
   const state = JSON.parse(run("state", id).stdout);
   expect(state).toMatchObject({ status: "created", owner: String(NOBODY) });
-  expect(readFileSync(`/proc/${state.pid}/uid_map`, "utf8").trim().split(/\s+/)).toEqual(["0", String(NOBODY), "1"]);
+  expect(readFileSync(`/proc/${state.pid}/uid_map`, "utf8").trim().split(/\s+/)).toEqual([
+    "0",
+    String(NOBODY),
+    "1",
+  ]);
   expect(run("start", id)).toMatchObject({ status: 0, stderr: "" });
   expect(run("delete", "--force", id)).toMatchObject({ status: 0, stderr: "" });
   expect(run("list", "-q").stdout).toBe("");

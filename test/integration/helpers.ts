@@ -12,9 +12,7 @@ import {
   mkdirSync,
   mkdtempSync,
   openSync,
-  readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   symlinkSync,
   writeFileSync,
@@ -25,17 +23,23 @@ import type { Subprocess } from "bun";
 import type { Config } from "../../spec/config.ts";
 import type { Process } from "../../spec/process.ts";
 import type { State } from "../../spec/state.ts";
+import { cgroupsNamed, isAlive, namesIn, processesOf, readOr } from "./leftovers.ts";
+
+export { cgroupsNamed, isAlive, readOr };
 
 /** The executable under test. */
 export const KONTENA = resolve(process.env["KONTENA_BIN"] ?? join(import.meta.dir, "../../dist/kontena"));
 if (!existsSync(KONTENA))
-  throw new Error(`no executable to test at ${KONTENA}: scripts/build makes it, or KONTENA_BIN names another`);
+  throw new Error(
+    `no executable to test at ${KONTENA}: scripts/build makes it, or KONTENA_BIN names another`,
+  );
 
 const HANGS_MS = 10_000;
 setDefaultTimeout(6 * HANGS_MS);
 
 const BUSYBOX = "/bin/busybox";
-const APPLETS = "sh cat echo env false hostname id ls mkdir mount pwd readlink sleep stat tail test touch true umask wc";
+const APPLETS =
+  "sh cat echo env false hostname id ls mkdir mount pwd readlink sleep stat tail test touch true umask wc";
 
 /** What a machine may lack, and where it comes from. */
 const REQUIREMENTS = {
@@ -44,21 +48,16 @@ const REQUIREMENTS = {
   setpriv: { there: () => Bun.which("setpriv") !== null, from: "Debian's util-linux" },
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
-  "user namespaces": { there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0, from: "the kernel" },
+  "user namespaces": {
+    there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0,
+    from: "the kernel",
+  },
 } as const;
 export type Requirement = keyof typeof REQUIREMENTS;
 
 /** A dynamically linked one names its loader and finds none in the container. */
 function isStaticBusybox(): boolean {
   return existsSync(BUSYBOX) && !readFileSync(BUSYBOX).subarray(0, 4096).includes("/ld-");
-}
-
-export function readOr(path: string, otherwise: string): string {
-  try {
-    return readFileSync(path, "utf8");
-  } catch {
-    return otherwise;
-  }
 }
 
 const told = new Set<Requirement>();
@@ -207,7 +206,11 @@ export function openBox(name: string) {
   function kontena(args: string[], given: RunOptions = {}): Finished {
     const { command, options, output, errors, release } = prepare(args, given);
     // One that hangs is a failure, not the end of the tests.
-    const { exitCode, signalCode } = Bun.spawnSync(command, { ...options, timeout: HANGS_MS, killSignal: "SIGKILL" });
+    const { exitCode, signalCode } = Bun.spawnSync(command, {
+      ...options,
+      timeout: HANGS_MS,
+      killSignal: "SIGKILL",
+    });
     release();
     const status = signalCode ? 128 + (constants.signals[signalCode as NodeJS.Signals] ?? 0) : exitCode;
     return { status, stdout: output(), stderr: errors(), output };
@@ -224,7 +227,8 @@ export function openBox(name: string) {
     return { pid: child.pid, kill: (signal) => child.kill(signal), exited: child.exited, output, errors };
   }
 
-  const create = (b: TestBundle, ...more: string[]) => kontena(["create", "--bundle", b.directory, ...more, b.id]);
+  const create = (b: TestBundle, ...more: string[]) =>
+    kontena(["create", "--bundle", b.directory, ...more, b.id]);
   const run = (b: TestBundle, ...more: string[]) => kontena(["run", "--bundle", b.directory, ...more, b.id]);
 
   function state(id: string): State {
@@ -248,7 +252,9 @@ export function openBox(name: string) {
 
   const leftovers = () => ({
     states: namesIn(root),
-    mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(directory)),
+    mounts: readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(directory)),
     cgroups: cgroupsNamed(`kontena-${prefix}`),
     processes: processesOf(directory, `kontena-${prefix}`),
   });
@@ -266,46 +272,6 @@ export function openBox(name: string) {
   return { directory, root, next, bundle, kontena, spawn, create, run, state, outputOf };
 }
 
-function namesIn(directory: string): string[] {
-  try {
-    return readdirSync(directory);
-  } catch {
-    return [];
-  }
-}
-
-/** Cgroups whose name begins so, at the top of a hierarchy. */
-export function cgroupsNamed(beginning: string): string[] {
-  const top = "/sys/fs/cgroup";
-  return [top, ...namesIn(top).map((name) => join(top, name))].flatMap((hierarchy) =>
-    namesIn(hierarchy)
-      .filter((name) => name.startsWith(beginning))
-      .map((name) => join(hierarchy, name)),
-  );
-}
-
-/** Processes that are in such a cgroup, or see the directory as a part of their file systems. */
-function processesOf(directory: string, cgroup: string): string[] {
-  const own = readlinkSync("/proc/self/ns/mnt");
-  return namesIn("/proc")
-    .filter((name) => /^\d+$/.test(name) && name !== String(process.pid) && isAlive(Number(name)))
-    .filter((pid) => {
-      const at = (file: string) => `/proc/${pid}/${file}`;
-      if (readOr(at("cgroup"), "").includes(cgroup)) return true;
-      if (linkOr(at("root")).startsWith(directory)) return true;
-      return linkOr(at("ns/mnt")) !== own && readOr(at("mountinfo"), "").includes(directory);
-    })
-    .map((pid) => `${pid} ${readOr(`/proc/${pid}/cmdline`, "").replaceAll("\0", " ")}`);
-}
-
-function linkOr(path: string): string {
-  try {
-    return readlinkSync(path);
-  } catch {
-    return "";
-  }
-}
-
 /** Waits until something is so, looking every few milliseconds. */
 export async function until(what: string, condition: () => boolean, milliseconds = 5000): Promise<void> {
   const end = Date.now() + milliseconds;
@@ -313,12 +279,6 @@ export async function until(what: string, condition: () => boolean, milliseconds
     if (Date.now() > end) throw new Error(`not so after ${milliseconds} ms: ${what}`);
     await Bun.sleep(5);
   }
-}
-
-/** Whether a process runs; one that is dead and only waits for its parent doesn't. */
-export function isAlive(pid: number): boolean {
-  const stat = readOr(`/proc/${pid}/stat`, "");
-  return stat !== "" && !/^[ZX]/.test(stat.slice(stat.lastIndexOf(")") + 2));
 }
 
 /** Lines of /proc/PID/status as an object. */

@@ -2,7 +2,7 @@
  * What Bun changes in its own process never shows inside: a program's view of itself is compared with that of the same
  * program run directly by the same parent.
  */
-import { expect } from "bun:test";
+import { test as bunTest, expect } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KONTENA, openBox, type TestBundle, type TestConfig, test, testNeeding } from "./helpers.ts";
@@ -23,7 +23,7 @@ umask
 
 /** What has to differ: numbers of processes, namespaces, memory, and how often it ran. */
 const DIFFERS =
-  /^(Name|Pid|Tgid|Ngid|PPid|NS\w+|Vm\w+|Rss\w+|Hugetlb\w+|SigQ|Mems_allowed\w*|\w*voluntary_ctxt_switches|x86_Thread\w+):|^(pos|mnt_id|ino):/;
+  /^(Name|State|Pid|Tgid|Ngid|PPid|NS\w+|Vm\w+|Rss\w+|Hugetlb\w+|SigQ|Mems_allowed\w*|\w*voluntary_ctxt_switches|x86_Thread\w+):|^(pos|mnt_id|ino):/;
 
 function comparable(dump: string): string[] {
   return dump
@@ -62,7 +62,10 @@ function both(preparation: string, decorate = (command: string) => command): [st
     stdin: Bun.file("/dev/null"),
     stderr: "pipe",
   });
-  expect({ status: finished.exitCode, stderr: finished.stderr.toString() }).toEqual({ status: 0, stderr: "" });
+  expect({ status: finished.exitCode, stderr: finished.stderr.toString() }).toEqual({
+    status: 0,
+    stderr: "",
+  });
   return [read(one), read(two)];
 }
 
@@ -78,7 +81,9 @@ test("the program sees the same signals, limits, environment, descriptors and fl
 });
 
 test("low and high limits of the caller arrive unchanged", () => {
-  const [alone, contained] = both("ulimit -Sn 64; ulimit -Hn 900; ulimit -c 0; ulimit -Ss 4096; ulimit -t 1000");
+  const [alone, contained] = both(
+    "ulimit -Sn 64; ulimit -Hn 900; ulimit -c 0; ulimit -Ss 4096; ulimit -t 1000",
+  );
   expect(contained).toEqual(alone);
   expect(contained.find((line) => line.startsWith("Max open files"))).toMatch(/\s64\s+900\s/);
 });
@@ -110,31 +115,40 @@ test("after run the caller's own descriptors are as they were", () => {
   const b = dumper();
   const flags = "for n in 0 1 2; do grep flags /proc/$$/fdinfo/$n; done";
   const script = `{ { ${flags}; ${inContainer(b)} >/dev/null; ${flags}; exit; } <&3 2>&1 | cat; } 3</dev/null`;
-  const lines = Bun.spawnSync(["sh", "-c", script], { env: { PATH: "/usr/bin:/bin" } }).stdout.toString().trim().split("\n");
+  const lines = Bun.spawnSync(["sh", "-c", script], { env: { PATH: "/usr/bin:/bin" } })
+    .stdout.toString()
+    .trim()
+    .split("\n");
   expect(lines).toHaveLength(6);
   expect(lines.slice(3)).toEqual(lines.slice(0, 3));
 });
 
-const DESCRIPTORS = "cd /proc/self/fd; echo *";
-/** The shell's glob opens the directory itself: the lowest free number. */
-const opened = (output: string, glob: number) =>
-  output.trim().split(" ").map(Number).sort((x, y) => x - y).filter((n) => n !== glob);
+/** The glob's own descriptor is closed again when its result is looked at. */
+const DESCRIPTORS = "cd /proc/self/fd; for n in *; do if test -h $n; then echo $n; fi; done";
 
-function descriptorsWith(redirections: string, ...more: string[]): string {
+function descriptorsWith(redirections: string, ...more: string[]): number[] {
   const b = box.bundle({ args: ["/bin/busybox", "sh", "-c", DESCRIPTORS], patch: asCaller });
   const script = `exec ${redirections}\n${inContainer(b, ...more)}\nexit $?`;
   const { stdout, exitCode } = Bun.spawnSync(["bash", "-c", script], { env: { PATH: "/usr/bin:/bin" } });
   expect(exitCode).toBe(0);
-  return stdout.toString();
+  return stdout
+    .toString()
+    .trim()
+    .split("\n")
+    .map(Number)
+    .sort((x, y) => x - y);
 }
 
 test("descriptors that the caller leaks don't reach the program", () => {
-  expect(opened(descriptorsWith("3</dev/null 4</ 9>/dev/null 77</etc/passwd"), 3)).toEqual([0, 1, 2]);
+  expect(descriptorsWith("3</dev/null 4</ 9>/dev/null 77</etc/passwd")).toEqual([0, 1, 2]);
 });
 
 test("--preserve-fds hands over exactly as many descriptors, from 3 on", () => {
-  const output = descriptorsWith("3</dev/null 4</dev/null 5</dev/null 9</dev/null", "--preserve-fds", "2");
-  expect(opened(output, 5)).toEqual([0, 1, 2, 3, 4]);
+  const redirections = "3</dev/null 4</dev/null 5</dev/null 9</dev/null";
+  for (const count of [0, 1, 2, 3])
+    expect(descriptorsWith(redirections, "--preserve-fds", String(count))).toEqual(
+      [0, 1, 2, 3, 4, 5].slice(0, 3 + count),
+    );
 });
 
 test("preserved descriptors are the caller's own", () => {
@@ -151,7 +165,23 @@ test("preserved descriptors are the caller's own", () => {
 test("twenty preserved descriptors don't collide with kontena's own", () => {
   const numbers = Array.from({ length: 20 }, (_, i) => i + 3);
   const redirections = numbers.map((n) => `${n}</dev/null`).join(" ");
-  expect(opened(descriptorsWith(redirections, "--preserve-fds", "20"), 23)).toEqual([0, 1, 2, ...numbers]);
+  expect(descriptorsWith(redirections, "--preserve-fds", "20")).toEqual([0, 1, 2, ...numbers]);
+});
+
+test("a preserved number that the caller hasn't opened shows nothing of kontena's own", () => {
+  const b = box.bundle({
+    args: "cd /proc/self/fd; for n in 3 4 5 6 7 8; do readlink $n; done; true",
+    patch: asCaller,
+  });
+  const { stdout } = box.kontena(["run", "--bundle", b.directory, "--preserve-fds", "6", b.id]);
+  expect(stdout).toBe("");
+});
+
+bunTest.todo("a soft limit of open files that only kontena itself was given arrives unchanged", () => {
+  // Bun has raised it before the first line of ours runs, and the parent's is another one.
+  const b = box.bundle({ args: ["sh", "-c", "ulimit -Sn"], patch: asCaller });
+  const before = ["sh", "-c", 'ulimit -Sn 512; exec "$0" "$@"'];
+  expect(box.kontena(["run", "--bundle", b.directory, b.id], { before }).stdout).toBe("512\n");
 });
 
 test("the environment of the caller doesn't reach the program", () => {
@@ -161,7 +191,8 @@ test("the environment of the caller doesn't reach the program", () => {
 });
 
 const MASKS = ["SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"];
-const masksOf = (status: string) => MASKS.map((name) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(status)?.[1]);
+const masksOf = (status: string) =>
+  MASKS.map((name) => new RegExp(`^${name}:\\s*(\\S+)`, "m").exec(status)?.[1]);
 const NONE = MASKS.map(() => "0".repeat(16));
 
 test("signals that the caller ignores do in the container what they do by default", () => {
@@ -194,6 +225,8 @@ test("init parked between create and start is one thread, small, and has none of
   expect(sh(`cat /proc/${pid}/maps`)).not.toContain(KONTENA);
   expect(sh(`cat /proc/${pid}/environ`)).toBe("");
   // Nothing of the host but the state directory, which is closed before the program runs, and the container's root.
-  const others = sh(`cd /proc/${pid}/fd; for f in *; do test $f -gt 2 && readlink $f; done`).trim().split("\n");
+  const others = sh(`cd /proc/${pid}/fd; for f in *; do test $f -gt 2 && readlink $f; done`)
+    .trim()
+    .split("\n");
   expect(others.filter((path) => path !== "/" && path !== join(box.root, b.id))).toEqual([]);
 });

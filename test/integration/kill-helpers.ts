@@ -5,7 +5,16 @@
 import { test as bunTest, expect } from "bun:test";
 import { closeSync, existsSync, openSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type Box, cgroupsNamed, isAlive, KONTENA, readOr, type TestBundle, testNeeding, until } from "./helpers.ts";
+import {
+  type Box,
+  cgroupsNamed,
+  isAlive,
+  KONTENA,
+  readOr,
+  type TestBundle,
+  testNeeding,
+  until,
+} from "./helpers.ts";
 
 const HAS_STRACE = Bun.which("strace") !== null;
 if (!HAS_STRACE) console.warn("tests are skipped: strace is missing (Debian's strace)");
@@ -29,11 +38,21 @@ export interface TracedCall {
   count: number;
 }
 
-export const labelOf = ({ text, before }: TracedCall) => `${text}${before > 0 ? ` (time ${before + 1})` : ""}`;
+export const labelOf = ({ text, before }: TracedCall) =>
+  `${text}${before > 0 ? ` (time ${before + 1})` : ""}`;
 
 /** Calls whose arguments are printed when they return: only the first one is known before. */
 const FILLED_BY_KERNEL = new Set([
-  "clone3", "read", "pread64", "socketpair", "wait4", "ppoll", "getdents64", "statx", "newfstatat", "getcwd",
+  "clone3",
+  "read",
+  "pread64",
+  "socketpair",
+  "wait4",
+  "ppoll",
+  "getdents64",
+  "statx",
+  "newfstatat",
+  "rt_sigprocmask",
 ]);
 
 /** Reads the output of `strace -y`. */
@@ -65,6 +84,7 @@ function pathOf(args: string): string | undefined {
 
 function argumentsOf(name: string, rest: string, id: string): string {
   const all = rest.replace(/( <unfinished \.\.\.>|)\)?(\s+= (-?\d|\?|0x).*|)$/, "");
+  if (name === "getcwd") return "";
   const known = FILLED_BY_KERNEL.has(name) ? (all.split(", ")[0] as string) : all;
   return known
     .replaceAll(id, "ID")
@@ -76,9 +96,35 @@ function argumentsOf(name: string, rest: string, id: string): string {
 
 /** These change nothing outside of the process and wait for nobody. */
 const INWARD = new Set([
-  "futex", "mmap", "munmap", "mprotect", "madvise", "mremap", "brk", "rt_sigprocmask", "rt_sigaction", "sched_getaffinity",
-  "sched_yield", "statx", "newfstatat", "fstat", "getdents64", "lseek", "pread64", "getpid", "gettid", "clock_gettime",
-  "clock_nanosleep", "getrandom", "epoll_ctl", "epoll_create1", "eventfd2", "timerfd_create", "timerfd_settime", "prctl", "readlink",
+  "futex",
+  "mmap",
+  "munmap",
+  "mprotect",
+  "madvise",
+  "mremap",
+  "brk",
+  "rt_sigprocmask",
+  "rt_sigaction",
+  "sched_getaffinity",
+  "sched_yield",
+  "statx",
+  "newfstatat",
+  "fstat",
+  "getdents64",
+  "lseek",
+  "pread64",
+  "getpid",
+  "gettid",
+  "clock_gettime",
+  "clock_nanosleep",
+  "getrandom",
+  "epoll_ctl",
+  "epoll_create1",
+  "eventfd2",
+  "timerfd_create",
+  "timerfd_settime",
+  "prctl",
+  "readlink",
 ]);
 
 /** Whether the world after the call may differ from the one before, or the call waits for another process. */
@@ -131,7 +177,13 @@ export function createCommand(box: Box, { directory, config }: TestBundle, id: s
 
 const STRACE = ["strace", "-qq", "-y", "-s", "200"];
 export const watching = (file: string, words: string[]) => [...STRACE, "-o", file, ...words];
-export const killing = (file: string, { name, path }: TracedCall, count: number, id: string, words: string[]) => [
+export const killing = (
+  file: string,
+  { name, path }: TracedCall,
+  count: number,
+  id: string,
+  words: string[],
+) => [
   ...STRACE,
   ...["-e", `trace=${name}`, "-e", `inject=${name}:signal=SIGKILL:when=${count}`, "-o", file],
   ...(path === undefined ? [] : ["-P", path.replaceAll("ID", id)]),
@@ -139,7 +191,11 @@ export const killing = (file: string, { name, path }: TracedCall, count: number,
 ];
 
 /** The call's number may differ by a few from run to run: what strace saw tells by how much. */
-export function correctedCount(target: TracedCall, seen: readonly TracedCall[], baseline: readonly TracedCall[]): number {
+export function correctedCount(
+  target: TracedCall,
+  seen: readonly TracedCall[],
+  baseline: readonly TracedCall[],
+): number {
   const same = (a: TracedCall) => (b: TracedCall) => a.text === b.text && a.before === b.before;
   const found = seen.findIndex(same(target));
   if (found >= 0) return found + 1;
@@ -158,7 +214,9 @@ export function leftoversOf(box: Box, id: string) {
   return {
     directory: existsSync(join(box.root, id)) ? readdirSync(join(box.root, id)) : [],
     cgroups: cgroupsNamed(`kontena-${id}`),
-    mounts: readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`/${id}`)),
+    mounts: readFileSync("/proc/self/mountinfo", "utf8")
+      .split("\n")
+      .filter((line) => line.includes(`/${id}`)),
     processes: processesOf(box, id),
   };
 }
@@ -173,7 +231,10 @@ function processesOf(box: Box, id: string): string[] {
     .filter((name) => /^\d+$/.test(name) && isAlive(Number(name)))
     .filter((pid) => {
       if (cgroup.test(readOr(`/proc/${pid}/cgroup`, ""))) return true;
-      return readOr(`/proc/${pid}/cmdline`, "").startsWith("kontena-init") && readOr(`/proc/${pid}/maps`, "").includes(plan);
+      return (
+        readOr(`/proc/${pid}/cmdline`, "").startsWith("kontena-init") &&
+        readOr(`/proc/${pid}/maps`, "").includes(plan)
+      );
     });
 }
 
@@ -192,7 +253,11 @@ export async function expectRemovable(box: Box, id: string): Promise<void> {
 }
 
 /** Takes every item, several at a time; all failures are told together, each with its label. */
-export async function forEach<T>(items: readonly T[], label: (item: T) => string, action: (item: T) => Promise<void>): Promise<void> {
+export async function forEach<T>(
+  items: readonly T[],
+  label: (item: T) => string,
+  action: (item: T) => Promise<void>,
+): Promise<void> {
   const failures: string[] = [];
   const rest = items[Symbol.iterator]();
   const work = async () => {
@@ -204,7 +269,8 @@ export async function forEach<T>(items: readonly T[], label: (item: T) => string
       }
   };
   await Promise.all(Array.from({ length: PARALLEL }, work));
-  if (failures.length > 0) throw new Error(`${failures.length} of ${items.length} failed:\n${failures.join("\n")}`);
+  if (failures.length > 0)
+    throw new Error(`${failures.length} of ${items.length} failed:\n${failures.join("\n")}`);
 }
 
 const TRIES = 8;
@@ -243,7 +309,10 @@ export function storedState(box: Box, id: string): Stored | undefined {
 
 /** Waits until a process has a tracer, or is gone. */
 export async function traced(pid: number): Promise<void> {
-  await until("strace has attached", () => !isAlive(pid) || !/^TracerPid:\t0$/m.test(readOr(`/proc/${pid}/status`, "TracerPid:\t0")));
+  await until(
+    "strace has attached",
+    () => !isAlive(pid) || !/^TracerPid:\t0$/m.test(readOr(`/proc/${pid}/status`, "TracerPid:\t0")),
+  );
 }
 
 /** The process that a strace runs. */

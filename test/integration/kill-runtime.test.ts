@@ -35,6 +35,8 @@ interface Command {
   words: (id: string) => string[];
   /** What has to be possible afterwards. */
   after: (id: string) => Promise<void>;
+  /** How often a call is tried again differs from run to run: only its first time counts. */
+  retries?: boolean;
 }
 
 async function mustSucceed(words: string[], id: string): Promise<void> {
@@ -44,7 +46,7 @@ async function mustSucceed(words: string[], id: string): Promise<void> {
 }
 
 /** Watches the command once, then kills it at each of its steps; gives their number. */
-async function killEverywhere({ before, words, after }: Command): Promise<number> {
+async function killEverywhere({ before, words, after, retries }: Command): Promise<number> {
   const begin = async () => {
     const id = box.next();
     await before(id);
@@ -56,10 +58,11 @@ async function killEverywhere({ before, words, after }: Command): Promise<number
   await expectRemovable(box, id);
 
   // What comes before has touched nothing of the container.
-  const steps = all.slice(all.findIndex((call) => call.text.includes('/ID"'))).filter(isStep);
+  const steps = all
+    .slice(all.findIndex((call) => call.text.includes('/ID"')))
+    .filter((call) => isStep(call) && !(retries && call.before > 0));
   expect(steps.at(-1)?.name).toBe("exit_group");
   await forEach(steps, labelOf, async (step) => {
-    console.log(labelOf(step));
     const attempt = async (count: number) => {
       const id = await begin();
       const { trace, errors } = filesOf(box, id);
@@ -101,12 +104,13 @@ test(
       before: create,
       words: (id) => command(box, "start", id),
       after: async (id) => {
-        console.log(id, await statusOf(id));
         if ((await statusOf(id)) === "created") await start(id);
         else {
           const { errors } = filesOf(box, id);
           expect(await finish(command(box, "start", id), errors)).toBe(1);
-          expect(readFileSync(errors, "utf8")).toMatch(/cannot start a container in the (running|stopped) state/);
+          expect(readFileSync(errors, "utf8")).toMatch(
+            /cannot start a container in the (running|stopped) state/,
+          );
         }
         await removable(id);
       },
@@ -126,6 +130,8 @@ test(
       },
       words: (id) => command(box, "delete", "--force", id),
       after: removable,
+      // A cgroup can be removed when its last process has left it.
+      retries: true,
     });
     expect(steps).toBeGreaterThan(10);
   },

@@ -73,9 +73,12 @@ test("a new network namespace has only a loopback interface", () => {
 
 test("a new cgroup namespace sees the container's cgroup as /", () => {
   const output = box.outputOf({ args: ["cat", "/proc/self/cgroup"] });
-  expect(output.trim().split("\n").map((line) => line.replace(/^\d+:[^:]*:/, ""))).toSatisfy((paths: string[]) =>
-    paths.every((path) => path === "/"),
-  );
+  expect(
+    output
+      .trim()
+      .split("\n")
+      .map((line) => line.replace(/^\d+:[^:]*:/, "")),
+  ).toSatisfy((paths: string[]) => paths.every((path) => path === "/"));
 });
 
 test("without a new cgroup namespace the container's cgroup has its host's name", () => {
@@ -137,12 +140,12 @@ test("in a user namespace the program is root, mapped as the config says", () =>
       config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 2000 }];
     },
   });
-  expect(output.trim().split("\n").map((line) => line.trim().split(/\s+/))).toEqual([
-    ["0", "0", "1000"],
-    ["0", "0", "2000"],
-    ["0"],
-    ["kontena"],
-  ]);
+  expect(
+    output
+      .trim()
+      .split("\n")
+      .map((line) => line.trim().split(/\s+/)),
+  ).toEqual([["0", "0", "1000"], ["0", "0", "2000"], ["0"], ["kontena"]]);
 });
 
 test("ns --format json tells type, inode and whether the namespace is the container's own", () => {

@@ -68,7 +68,8 @@ test("run writes the pid file while the program runs", () => {
   expect(readFileSync(file, "utf8").trim()).toBe(String(box.state(b.id).pid));
 });
 
-const TRAPS = "for s in HUP INT TERM USR1 USR2; do trap \"echo $s; exit 5\" $s; done; echo ready; while :; do sleep 0.01; done";
+const TRAPS =
+  'for s in HUP INT TERM USR1 USR2; do trap "echo $s; exit 5" $s; done; echo ready; while :; do sleep 0.01; done';
 
 for (const signal of ["SIGHUP", "SIGINT", "SIGTERM", "SIGUSR1", "SIGUSR2"] as const)
   test(`run passes ${signal} on to the program`, async () => {
@@ -87,7 +88,7 @@ for (const signal of ["INT", "QUIT", "TERM"])
     const out = join(box.directory, `background-${signal}`);
     // A shell without job control starts background commands with both signals ignored.
     const finished = shell(
-      `${inShell(b)} >"${out}" & until grep -q ready "${out}"; do sleep 0.01; done; kill -${signal} $!; wait $!`,
+      `${inShell(b)} >"${out}" & until grep -qs ready "${out}"; do sleep 0.01; done; kill -${signal} $!; wait $!`,
     );
     expect(finished).toEqual({ status: 5, stdout: "", stderr: "" });
     expect(readFileSync(out, "utf8")).toBe(`ready\n${signal}\n`);
@@ -97,7 +98,7 @@ test("run started with SIGTERM and SIGHUP ignored passes them on all the same", 
   const b = box.bundle({ args: TRAPS });
   const out = join(box.directory, "ignored");
   const finished = shell(
-    `trap '' TERM HUP; ${inShell(b)} >"${out}" & until grep -q ready "${out}"; do sleep 0.01; done; kill -TERM $!; wait $!`,
+    `trap '' TERM HUP; ${inShell(b)} >"${out}" & until grep -qs ready "${out}"; do sleep 0.01; done; kill -TERM $!; wait $!`,
   );
   expect(finished).toEqual({ status: 5, stdout: "", stderr: "" });
 });
@@ -131,7 +132,7 @@ test("a megabyte of standard input passes through a pipe whole", () => {
 });
 
 test("sixteen megabytes of standard output pass through a pipe whole, to a slow reader", () => {
-  const b = box.bundle({ args: "head() { busybox head \"$@\"; }; head -c 16777216 /dev/zero" });
+  const b = box.bundle({ args: 'head() { busybox head "$@"; }; head -c 16777216 /dev/zero' });
   expect(shell(`${inShell(b)} | { sleep 0.1; wc -c; }`).stdout.trim()).toBe("16777216");
 });
 
@@ -165,7 +166,10 @@ test("a program whose reader goes away is ended by SIGPIPE, as a shell's would b
 
 test("run needs no HOME, no PATH and no SHELL", () => {
   const b = box.bundle({ args: "echo works" });
-  expect(box.kontena(["run", "--bundle", b.directory, b.id], { env: {} })).toMatchObject({ status: 0, stdout: "works\n" });
+  expect(box.kontena(["run", "--bundle", b.directory, b.id], { env: {} })).toMatchObject({
+    status: 0,
+    stdout: "works\n",
+  });
 });
 
 test("run reads the bundle in the working directory when none is named", () => {

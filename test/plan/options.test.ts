@@ -1,0 +1,112 @@
+import { describe, expect, test } from "bun:test";
+import { MOUNT_ATTR as A, MOUNT_ATTR__ATIME, MS } from "../../src/kernel/consts/mount.ts";
+import { LATER_OPTIONS, MOUNT_OPTIONS, parseOptions } from "../../src/plan/options.ts";
+
+const NOTHING = { set: 0, clear: 0, flags: [], bind: undefined, propagation: [], data: [] };
+
+test("no options are no options, and so are defaults", () => {
+  expect(parseOptions([])).toEqual(NOTHING);
+  expect(parseOptions(["defaults"])).toEqual(NOTHING);
+});
+
+test.each([
+  [["ro", "rw"], 0, A.MOUNT_ATTR_RDONLY],
+  [["rw", "ro"], A.MOUNT_ATTR_RDONLY, 0],
+  [["nosuid", "suid"], 0, A.MOUNT_ATTR_NOSUID],
+  [["dev", "nodev"], A.MOUNT_ATTR_NODEV, 0],
+  [["noexec", "exec", "noexec"], A.MOUNT_ATTR_NOEXEC, 0],
+  [["symfollow", "nosymfollow"], A.MOUNT_ATTR_NOSYMFOLLOW, 0],
+  [["nodiratime", "diratime"], 0, A.MOUNT_ATTR_NODIRATIME],
+])("of %j the later one wins", (options, set, clear) => {
+  expect(parseOptions(options)).toMatchObject({ set, clear });
+});
+
+test("the options of one kind leave the others alone", () => {
+  const { set, clear } = parseOptions(["nosuid", "nodev", "suid", "ro"]);
+  expect(set).toBe(A.MOUNT_ATTR_NODEV | A.MOUNT_ATTR_RDONLY);
+  expect(clear).toBe(A.MOUNT_ATTR_NOSUID);
+});
+
+describe("access times are one field with four values:", () => {
+  test.each([
+    [["noatime"], A.MOUNT_ATTR_NOATIME],
+    [["strictatime"], A.MOUNT_ATTR_STRICTATIME],
+    [["relatime"], 0],
+    [["atime"], 0],
+    [["noatime", "strictatime"], A.MOUNT_ATTR_STRICTATIME],
+    [["strictatime", "noatime"], A.MOUNT_ATTR_NOATIME],
+    [["strictatime", "nostrictatime"], 0],
+    [["noatime", "norelatime"], 0],
+  ])("%j", (options, value) => {
+    const { set, clear } = parseOptions(options);
+    expect(set & MOUNT_ATTR__ATIME).toBe(value);
+    // mount_setattr(2) refuses a mode that doesn't clear the whole field.
+    expect(clear & MOUNT_ATTR__ATIME).toBe(MOUNT_ATTR__ATIME);
+  });
+
+  test("nodiratime isn't one of them", () => {
+    expect(parseOptions(["noatime", "nodiratime"]).set).toBe(A.MOUNT_ATTR_NOATIME | A.MOUNT_ATTR_NODIRATIME);
+    expect(parseOptions(["nodiratime"]).clear & MOUNT_ATTR__ATIME).toBe(0);
+    expect(parseOptions(["nodiratime", "strictatime", "relatime"]).set).toBe(A.MOUNT_ATTR_NODIRATIME);
+  });
+});
+
+test("but for access times, no bit is both set and cleared: mount_setattr(2) refuses that", () => {
+  for (const a of MOUNT_OPTIONS)
+    for (const b of MOUNT_OPTIONS) {
+      const { set, clear } = parseOptions([a, b]);
+      expect(set & clear & ~MOUNT_ATTR__ATIME, `${a},${b}`).toBe(0);
+    }
+});
+
+test("what no row names goes to the file system as data, with its place", () => {
+  expect(parseOptions(["nosuid", "size=64m", "uid=0", "noswap", "lowerdir=/a=b:/c", "mode="]).data).toEqual([
+    { key: "size", value: "64m", index: 1 },
+    { key: "uid", value: "0", index: 2 },
+    { key: "noswap", index: 3 },
+    { key: "lowerdir", value: "/a=b:/c", index: 4 },
+    { key: "mode", value: "", index: 5 },
+  ]);
+});
+
+test("names are exact: another case or a blank makes data of an option", () => {
+  expect(parseOptions(["RO", " ro", "constructor", "__proto__"]).data.map((d) => d.key)).toEqual([
+    "RO",
+    " ro",
+    "constructor",
+    "__proto__",
+  ]);
+});
+
+test("flags of the file system come in their order", () => {
+  expect(parseOptions(["sync", "rw", "lazytime", "ro"]).flags).toEqual(["sync", "rw", "lazytime", "ro"]);
+});
+
+test("bind is of one mount, rbind of all below it; the later one wins", () => {
+  expect(parseOptions(["bind"]).bind).toBe("one");
+  expect(parseOptions(["rbind"]).bind).toBe("recursive");
+  expect(parseOptions(["rbind", "bind"]).bind).toBe("one");
+});
+
+test("propagation types are kept in their order, with and without those below", () => {
+  expect(parseOptions(["rslave", "private", "rshared", "unbindable"]).propagation).toEqual([
+    { type: MS.MS_SLAVE, recursive: true },
+    { type: MS.MS_PRIVATE, recursive: false },
+    { type: MS.MS_SHARED, recursive: true },
+    { type: MS.MS_UNBINDABLE, recursive: false },
+  ]);
+});
+
+test("no option is both applied and refused, and none is there twice", () => {
+  expect(MOUNT_OPTIONS.filter((o) => LATER_OPTIONS.includes(o))).toEqual([]);
+  for (const list of [MOUNT_OPTIONS, LATER_OPTIONS]) expect(new Set(list).size).toBe(list.length);
+});
+
+test("every option of the spec's table is applied or refused by name", () => {
+  const table = `async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev nodiratime
+    noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev rdiratime
+    relatime remount rexec rnoatime rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate
+    rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid
+    symfollow sync tmpcopyup unbindable idmap ridmap`.split(/\s+/);
+  expect(table.filter((o) => !MOUNT_OPTIONS.includes(o) && !LATER_OPTIONS.includes(o))).toEqual([]);
+});
