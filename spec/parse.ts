@@ -20,6 +20,8 @@ export interface Failure {
   problems: Problem[];
   syntax?: true;
   warnings: Problem[];
+  /** The document, when it fits its schema and only the rules between properties are broken: for further checks. */
+  whole?: unknown;
 }
 
 /** Tell the two apart by `"problems" in parsed`. */
@@ -62,7 +64,7 @@ export function parseDocument<S extends v.GenericSchema>(
   const value: v.InferOutput<S> = result.output;
   const problems = run(checks.problems, value);
   warnings.push(...run(checks.warnings, value));
-  return problems.length > 0 ? { problems, warnings } : { value, warnings };
+  return problems.length > 0 ? { problems, warnings, whole: value } : { value, warnings };
 }
 
 function isWithin(at: string, outer: string): boolean {

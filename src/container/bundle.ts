@@ -54,27 +54,27 @@ function readConfig(runtime: Runtime, path: string): Config {
   const parsed = parseConfig(text);
   for (const warning of parsed.warnings)
     runtime.warn(warning.message, { at: warning.at, ...(warning.hint ? { hint: warning.hint } : {}) });
-  if ("problems" in parsed) {
-    if (parsed.syntax) throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, parsed.problems);
-    throw problemsError(
-      "CONFIG_INVALID",
-      `${path} has ${parsed.problems.length} problems`,
-      path,
-      parsed.problems,
-    );
+  const broken = "problems" in parsed ? parsed.problems : [];
+  if ("problems" in parsed && parsed.syntax)
+    throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, broken);
+  // What can be checked is checked, whatever else is wrong: all problems in one go.
+  const config = "problems" in parsed ? (parsed.whole as Config | undefined) : parsed.config;
+  if (config === undefined)
+    throw problemsError("CONFIG_INVALID", `${path} has ${broken.length} problems`, path, broken);
+  broken.push(...runnableProblems(config));
+  const later = notApplied(config);
+  if (broken.length > 0) {
+    const all = [...broken, ...later];
+    throw problemsError("CONFIG_INVALID", `${path} has ${all.length} problems`, path, all);
   }
-  const missing = runnableProblems(parsed.config);
-  if (missing.length > 0)
-    throw problemsError("CONFIG_INVALID", `${path} has ${missing.length} problems`, path, missing);
-  const later = notApplied(parsed.config);
   if (later.length > 0)
     throw problemsError(
       "CONFIG_NOT_APPLIED",
-      `${path} asks for ${later.length} properties that this version doesn't apply yet`,
+      `${path} asks for ${later.length} things that this version doesn't apply`,
       path,
       later,
     );
-  return parsed.config;
+  return config;
 }
 
 /** Reads and checks a bundle; nothing is changed. */

@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
+import { reachedExecve } from "../init/encode.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
@@ -36,8 +37,7 @@ export function letGo(directory: string, state: StoredState): void {
   const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const said = listen(state.pid, fifo, pidfd);
-    const runs = said === READY || (said === "" && isAlive(state.pid, state.startTime));
-    const failure = recorded(directory) ?? (runs ? undefined : died(said));
+    const failure = failureOf(directory, state, said);
     if (failure !== undefined) {
       reap(state.pid, false);
       throw failure;
@@ -47,6 +47,19 @@ export function letGo(directory: string, state: StoredState): void {
     closeSync(fifo);
     closeSync(pidfd);
   }
+}
+
+/**
+ * What stopped the program, if anything did: the record tells; and init may have been killed before it got to execve, or
+ * in it, when its name was init's to the end.
+ */
+function failureOf(directory: string, state: StoredState, said: string): KontenaError | undefined {
+  const head = readHead(join(directory, PLAN));
+  const failure = recorded(directory, head);
+  if (failure !== undefined) return failure;
+  if (said !== READY && said !== "") return died(said);
+  const diedInExecve = !isAlive(state.pid, state.startTime) && readStat(state.pid)?.name === INIT_NAME;
+  return reachedExecve(head) && !diedInExecve ? undefined : died("");
 }
 
 function pidfdOf(state: StoredState): number {
@@ -96,8 +109,7 @@ function listen(pid: number, fifo: number, pidfd: number): string {
 }
 
 /** The failure that the record in plan memory tells of. */
-function recorded(directory: string): KontenaError | undefined {
-  const head = readHead(join(directory, PLAN));
+function recorded(directory: string, head: Uint8Array): KontenaError | undefined {
   return recordedError(head, (address) => {
     const known = JSON.parse(readFileSync(join(directory, START_OPS), "utf8")) as KnownCalls;
     return known[address];

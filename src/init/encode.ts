@@ -3,7 +3,8 @@
  *
  *   0     failure record: errno, address of the failing op
  *   16    the byte of the conversation
- *   24    message log of a file system context
+ *   24    result of the last call before execve
+ *   32    message log of a file system context
  *   …     cells, then the ops and data of `start`
  *   ── page border: parked, init unmaps what lies behind it ──
  *   …     the ops, data and buffers of `create`
@@ -25,8 +26,9 @@ const PAGE_MAX = process.arch === "arm64" ? 65536 : 4096;
 
 const RECORD = 0;
 const BYTE = 16;
-const LOG = 24;
-const LOG_SIZE = 488;
+const LAST = 24;
+const LOG = 32;
+const LOG_SIZE = 480;
 const CELLS = LOG + LOG_SIZE;
 
 /** Bytes at the head of plan memory that hold the record and the log. */
@@ -39,6 +41,9 @@ export const EXIT_FAILED = 1;
 export const SOCKET = "init socket";
 export const PARK_ADDRESS = "create section";
 export const PARK_LENGTH = "create section's length";
+
+/** Cell of the last call before execve, in the head: a death of init before it can be told from the program's own. */
+export const LAST_CALL = "last call before execve";
 
 /** A cell's value before any call has saved one: no result of a call looks like it. */
 export const UNSET = -0x7fff_ffff_ffff_ffffn;
@@ -269,7 +274,7 @@ function newRegion(base: number): Region {
     view: new DataView(bytes.buffer),
     words: new Uint32Array(bytes.buffer),
     top: CELLS,
-    cells: new Map(),
+    cells: new Map([[LAST_CALL, LAST]]),
     buffers: new Map([
       [CONVERSATION.buffer, BYTE],
       [LOG_BUFFER.buffer, LOG],
@@ -409,6 +414,7 @@ export function encodePlan(
   const createNodes = order(create);
 
   const region = newRegion(base);
+  region.view.setBigInt64(LAST, UNSET, true);
   placeCells(region, [startNodes, createNodes], { [PARK_ADDRESS]: 0, [PARK_LENGTH]: 0, ...given });
   placeNodes(region, startNodes);
   // Start's ops name no op of create's, which is unmapped by then; create's end names start's first.
@@ -435,6 +441,11 @@ export function encodePlan(
     bufferOffset: offsetIn(buffers),
     ops: [...startNodes, ...createNodes],
   };
+}
+
+/** Whether init had nothing left to do but execve, as the head of plan memory tells. */
+export function reachedExecve(head: Uint8Array): boolean {
+  return new DataView(head.buffer, head.byteOffset, head.byteLength).getBigInt64(LAST, true) !== UNSET;
 }
 
 /** What init wrote on a failure: undefined when no step has failed. */

@@ -46,8 +46,21 @@ export function capabilitySets(input: PlanInput): { sets: CapabilitySets; refuse
       else sets[name] |= 1n << BigInt(number);
     });
   // The kernel refuses what breaks these rules of capset(2) and prctl(2); what can't be granted isn't a failure.
-  sets.effective &= sets.permitted;
-  sets.ambient &= sets.permitted & sets.inheritable;
+  const within = (name: SetName, limit: bigint, why: string) => {
+    (asked[name] ?? []).forEach((capability, i) => {
+      const bit = 1n << BigInt(Math.max(0, capabilityNumber(capability)));
+      if ((sets[name] & bit) === 0n || (limit & bit) !== 0n) return;
+      refused.push({ at: `process.capabilities.${name}[${i}]`, name: capability, why });
+    });
+    sets[name] &= limit;
+  };
+  within("effective", sets.permitted, "it isn't in the permitted set");
+  within("inheritable", sets.bounding, "it isn't in the bounding set");
+  within(
+    "ambient",
+    sets.permitted & sets.inheritable,
+    "it isn't in both the permitted and the inheritable set",
+  );
   return { sets, refused };
 }
 

@@ -41,7 +41,7 @@ function view(input: PlanInput, h: Hierarchy, set: number, save: string, at: str
   if (isNew(input.config, "cgroup")) {
     const data = h.options.map((option) => {
       const [key, value] = option.split("=") as [string, string | undefined];
-      return { key, index: 0, ...(value === undefined ? {} : { value }) };
+      return { key, ...(value === undefined ? {} : { value }) };
     });
     const type = h.version === 2 ? "cgroup2" : "cgroup";
     return openFileSystem({ type, source: "cgroup" }, { set, flags: [], data: data }, at, save, fail);
@@ -86,7 +86,7 @@ function tmpfsOfHierarchies(
 ): Step[] {
   const tmpfs = `${at} mount`;
   const set = options.set & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
-  const data = [{ key: "mode", value: "755", index: 0 }];
+  const data = [{ key: "mode", value: "755" }];
   return [
     ...openFileSystem({ type: "tmpfs", source: "tmpfs" }, { set, flags: [], data }, at, tmpfs, fail),
     destination,

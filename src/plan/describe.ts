@@ -20,7 +20,15 @@ import {
   O,
   RESOLVE,
 } from "../kernel/consts/fcntl.ts";
-import { FSCONFIG, MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE, UMOUNT } from "../kernel/consts/mount.ts";
+import {
+  FSCONFIG,
+  MOUNT_ATTR,
+  MOUNT_ATTR__ATIME,
+  MOVE_MOUNT,
+  MS,
+  OPEN_TREE,
+  UMOUNT,
+} from "../kernel/consts/mount.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { RLIM_INFINITY, RLIMIT } from "../kernel/consts/resource.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
@@ -44,7 +52,7 @@ export function flagNames(value: number, ...tables: Names[]): string {
 
 const nameOf = (table: Names, value: number) =>
   Object.keys(table).find((name) => table[name] === value) ?? String(value);
-const octal = (value: number) => `0${value.toString(8)}`;
+const octal = (value: number) => (value === 0 ? "0" : `0${value.toString(8)}`);
 const AT = { AT_EMPTY_PATH, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW };
 const limit = (value: bigint) => (value === RLIM_INFINITY ? "RLIM_INFINITY" : String(value));
 
@@ -67,7 +75,7 @@ function describeStruct(arg: Struct): string {
       const { attr_set = 0, attr_clr = 0, propagation = 0 } = arg.value;
       const parts = [
         attr_set === 0 ? "" : `attr_set=${flagNames(attr_set, MOUNT_ATTR)}`,
-        attr_clr === 0 ? "" : `attr_clr=${flagNames(attr_clr, MOUNT_ATTR)}`,
+        attr_clr === 0 ? "" : `attr_clr=${flagNames(attr_clr, { MOUNT_ATTR__ATIME }, MOUNT_ATTR)}`,
         propagation === 0 ? "" : `propagation=${flagNames(propagation, MS)}`,
       ];
       return `{${parts.filter(Boolean).join(", ")}}`;
@@ -101,6 +109,11 @@ const modeAndType: Formatter = (value) => {
   const type = value & S_IFMT;
   return type === 0 ? octal(value) : `${nameOf(S_IF, type)}|${octal(value & ~S_IFMT)}`;
 };
+/** Undoes makedev of the huge encoding. */
+const device: Formatter = (value) => {
+  const minor = (value & 0xff) | ((value >>> 12) & ~0xff);
+  return value === 0 ? "0" : `makedev(${(value >>> 8) & 0xfff}, ${minor >>> 0})`;
+};
 const flags =
   (...tables: Names[]): Formatter =>
   (value) =>
@@ -111,7 +124,8 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   openat: { 0: dirfd, 2: flags(O), 3: octal },
   openat2: { 0: dirfd },
   mkdirat: { 0: dirfd, 2: octal },
-  mknodat: { 0: dirfd, 2: modeAndType },
+  dup3: { 2: flags(O) },
+  mknodat: { 0: dirfd, 2: modeAndType, 3: device },
   symlinkat: { 1: dirfd },
   statx: { 0: dirfd, 2: flags(AT), 3: (value) => `0x${value.toString(16)}` },
   faccessat2: {

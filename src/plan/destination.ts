@@ -85,7 +85,8 @@ export function openInRoot(place: Destination, missing?: Call["on"]): Step {
     why: place.why,
     at: place.at,
     save: place.save,
-    on: { ...missing, EAGAIN: "again" },
+    // An op has room for two: who expects both ENOENT and ENOTDIR goes without the second try.
+    on: missing !== undefined && Object.keys(missing).length > 1 ? missing : { ...missing, EAGAIN: "again" },
     fail: place.fail,
   };
 }

@@ -109,7 +109,7 @@ function fileSystem(mount: Mount, options: ParsedOptions, at: string): Step[] {
 
 /** A file system of the given type, configured and mounted, but attached nowhere; the descriptor is saved as `save`. */
 export function openFileSystem(
-  mount: Pick<Mount, "type" | "source">,
+  mount: Pick<Mount, "type" | "source"> & Partial<Pick<Mount, "destination">>,
   options: Pick<ParsedOptions, "set" | "data" | "flags">,
   at: string,
   save: string,
@@ -117,6 +117,9 @@ export function openFileSystem(
 ): Step[] {
   const type = mount.type ?? "none";
   const context = `${save} context`;
+  // What kontena adds by itself comes from the whole of `at`, not from a property below it.
+  const isEntry = mount.destination !== undefined;
+  const place = (property: string) => (isEntry ? `${at}.${property}` : at);
   const config = (
     command: number,
     key: string | number,
@@ -139,32 +142,27 @@ export function openFileSystem(
       call: "fsopen",
       args: [type, FSOPEN_CLOEXEC],
       why: `a new ${type} file system`,
-      at: `${at}.type`,
+      at: place("type"),
       save: context,
       fail: {
         ...fail,
         hints: { ENODEV: `the kernel has no file system type "${type}", see /proc/filesystems` },
       },
     },
-    config(FSCONFIG.FSCONFIG_SET_STRING, "source", mount.source ?? type, "its source", `${at}.source`),
-    ...flags.map((f) => config(FSCONFIG.FSCONFIG_SET_FLAG, f, 0, `option ${f}`, `${at}.options`)),
-    ...options.data.map(({ key, value, index }) =>
-      value === undefined
-        ? config(FSCONFIG.FSCONFIG_SET_FLAG, key, 0, `option ${key}`, `${at}.options[${index}]`)
-        : config(
-            FSCONFIG.FSCONFIG_SET_STRING,
-            key,
-            value,
-            `option ${key}=${value}`,
-            `${at}.options[${index}]`,
-          ),
-    ),
+    config(FSCONFIG.FSCONFIG_SET_STRING, "source", mount.source ?? type, "its source", place("source")),
+    ...flags.map((f) => config(FSCONFIG.FSCONFIG_SET_FLAG, f, 0, `option ${f}`, place("options"))),
+    ...options.data.map(({ key, value, index }) => {
+      const where = index === undefined ? at : place(`options[${index}]`);
+      return value === undefined
+        ? config(FSCONFIG.FSCONFIG_SET_FLAG, key, 0, `option ${key}`, where)
+        : config(FSCONFIG.FSCONFIG_SET_STRING, key, value, `option ${key}=${value}`, where);
+    }),
     config(FSCONFIG.FSCONFIG_CMD_CREATE, 0, 0, "create it", at),
     {
       call: "fsmount",
       args: [cell(context), FSMOUNT_CLOEXEC, options.set],
       why: "a mount of it, attached nowhere yet",
-      at: `${at}.options`,
+      at: place("options"),
       save,
       fail,
       log: context,

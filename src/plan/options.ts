@@ -90,7 +90,11 @@ export interface ParsedOptions {
   bind: "one" | "recursive" | undefined;
   propagation: { type: number; recursive: boolean }[];
   /** `key=value` and bare words for the file system. */
-  data: { key: string; value?: string; index: number }[];
+  data: {
+    key: string;
+    value?: string /** Place among the options; none for what kontena adds. */;
+    index?: number;
+  }[];
 }
 
 /** Reads the options from first to last; a later one wins over an earlier one. */

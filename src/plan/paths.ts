@@ -1,5 +1,5 @@
 /** Masked and read-only paths (config-linux.md, "Masked Paths" and "Readonly Paths"). */
-import { cell, type Failure, type Step, struct } from "../init/step.ts";
+import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { keepAs, MASK_DIRECTORY, MASK_FILE, openInRoot, sweep, swept } from "./destination.ts";
@@ -10,6 +10,9 @@ const FILE = "copy of /dev/null";
 const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
 const CLONE_EMPTY = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+
+/** Nothing there to protect: no such name, or a file where a directory would have to be. */
+const ABSENT: Call["on"] = { ENOENT: "leave", ENOTDIR: "leave" };
 
 const failure = (message: string, path: string): Failure => ({
   code: "PATH_PROTECTION_FAILED",
@@ -48,9 +51,9 @@ export function prepareMasks({ config }: PlanInput): Step[] {
         set: attr_set | MOUNT_ATTR.MOUNT_ATTR_NODEV,
         flags: [],
         data: [
-          { key: "mode", value: "555", index: 0 },
-          { key: "nr_inodes", value: "1", index: 0 },
-          { key: "size", value: "4k", index: 0 },
+          { key: "mode", value: "555" },
+          { key: "nr_inodes", value: "1" },
+          { key: "size", value: "4k" },
         ],
       },
       at,
@@ -83,10 +86,7 @@ function maskPath(path: string, at: string): Step[] {
   });
   const inside = `${at} inside`;
   return [
-    openInRoot(
-      { path, kind: "any", save: place, at, why: `${path}, when it exists`, fail },
-      { ENOENT: "leave" },
-    ),
+    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, ABSENT),
     {
       block: [
         clone(MASK_FILE, "a file's mask"),
@@ -123,10 +123,7 @@ function readonlyPath(path: string, at: string): Step[] {
   const place = `${at} place`;
   const tree = `${at} tree`;
   return [
-    openInRoot(
-      { path, kind: "any", save: place, at, why: `${path}, when it exists`, fail },
-      { ENOENT: "leave" },
-    ),
+    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, ABSENT),
     {
       call: "open_tree",
       args: [cell(place), "", CLONE_EMPTY | AT_RECURSIVE],

@@ -1,5 +1,6 @@
 /** The program itself: where it runs, which file it is, and execve (config.md, "Process"; execve(2)). */
 import { posix } from "node:path";
+import { LAST_CALL } from "../init/encode.ts";
 import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { PR } from "../kernel/consts/prctl.ts";
@@ -150,6 +151,7 @@ export function closeDescriptors({ preserveFds }: PlanInput): Step[] {
       call: "close_range",
       args: [3 + preserveFds, 0xffffffff, CLOSE_RANGE.CLOSE_RANGE_CLOEXEC],
       why: "no descriptor of init reaches the program (CVE-2016-9962, CVE-2024-21626)",
+      save: LAST_CALL,
       fail: { code: "INTERNAL", message: "cannot close init's descriptors" },
     },
   ];

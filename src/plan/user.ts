@@ -70,7 +70,9 @@ export function setIds({ config, host }: PlanInput): Step[] {
             args: [groups.length, groups.length === 0 ? 0 : struct("gid_list", groups)],
             why: "exactly these additional groups",
             at: "process.user.additionalGids",
-            fail: failure(`the groups ${groups.join(", ")}`),
+            fail: failure(
+              groups.length === 0 ? "an empty list of groups" : `the groups ${groups.join(", ")}`,
+            ),
           } satisfies Step,
         ]),
     {

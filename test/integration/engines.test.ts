@@ -1,6 +1,15 @@
 /** What podman, containerd and docker rely on when they call the runtime. */
 import { expect } from "bun:test";
-import { chownSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  cpSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { KONTENA, openBox, readOr, test, testNeeding, until } from "./helpers.ts";
 
@@ -134,6 +143,27 @@ userTest("an empty XDG_RUNTIME_DIR counts as unset for a user without rights", (
   expect(rootOf({ XDG_RUNTIME_DIR: "" })).toMatchObject({ status: 0, stderr: "" });
   expect(rootOf({ XDG_RUNTIME_DIR: runtime })).toMatchObject({ status: 0, stderr: "" });
   expect(readdirSync(runtime)).toEqual([]);
+});
+
+userTest("a state directory in /tmp that another user has made is refused", () => {
+  // Nobody else uses these ids.
+  const [user, attacker] = [64321, 64322];
+  const before = ["setpriv", "--reuid", String(user), "--regid", String(user), "--clear-groups", "--"];
+  const root = `/tmp/kontena-${user}`;
+  const bundle = join(box.directory, box.next());
+  mkdirSync(bundle);
+  cpSync(join(import.meta.dir, "../../config.json.example"), join(bundle, "config.json"));
+  mkdirSync(root);
+  try {
+    chmodSync(root, 0o777);
+    chownSync(root, attacker, attacker);
+    const options = { before, env: { PATH: "/usr/bin:/bin" }, globals: [] };
+    const { status, stderr } = box.kontena(["run", "--bundle", bundle, box.next()], options);
+    expect(status).toBe(1);
+    expect(stderr).toContain(root);
+  } finally {
+    rmSync(root, { recursive: true });
+  }
 });
 
 test("the pid file holds the host's pid in decimal when create has ended, and nothing else is written beside it", () => {

@@ -74,6 +74,9 @@ export function testNeeding(...names: Requirement[]) {
 
 export const test = testNeeding("root", "busybox");
 
+/** `test`, skipped unless the machine is of the kind that it is about. */
+export const testWhen = (condition: boolean) => (condition ? test : bunTest.skip);
+
 /** Whether this machine's root has a capability in its bounding set, by number. */
 export function hasCapability(number: number): boolean {
   return ((boundingSet() >> BigInt(number)) & 1n) === 1n;

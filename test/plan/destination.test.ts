@@ -141,7 +141,9 @@ test("a sweep closes on both sides of what is kept; one of all takes the root an
 test("there is a sweep after the last block, and after every eighth", () => {
   const block = [close("x")];
   const kinds = (count: number) =>
-    swept(Array.from({ length: count }, () => block)).map((step) => ("block" in step ? "b" : "s")).join("");
+    swept(Array.from({ length: count }, () => block))
+      .map((step) => ("block" in step ? "b" : "s"))
+      .join("");
   expect(kinds(0)).toBe("");
   expect(kinds(1)).toBe("bss");
   expect(kinds(8)).toBe("bbbbbbbbss");

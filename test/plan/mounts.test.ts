@@ -75,7 +75,9 @@ describe("a bind mount", () => {
 
   test("is one by its type, or by an option whatever its type is", () => {
     expect(plain({ destination: "/x", type: "bind", source })[0]).toStartWith("open_tree(");
-    expect(plain({ destination: "/x", type: "none", source, options: ["rbind"] })[0]).toStartWith("open_tree(");
+    expect(plain({ destination: "/x", type: "none", source, options: ["rbind"] })[0]).toStartWith(
+      "open_tree(",
+    );
   });
 
   test("takes what is mounted below only with rbind", () => {
@@ -100,7 +102,9 @@ describe("a bind mount", () => {
   test("clears the whole field of access times to set one, as mount_setattr(2) wants it", () => {
     const attributes = (option: string) =>
       structAt(
-        callsFor({ destination: "/x", source, options: ["bind", option] }).find((c) => c.call === "mount_setattr"),
+        callsFor({ destination: "/x", source, options: ["bind", option] }).find(
+          (c) => c.call === "mount_setattr",
+        ),
         3,
         "mount_attr",
       );
@@ -144,7 +148,12 @@ test("propagation is set on the attached mount, one call for each option, in ord
 });
 
 test("mounts come in the config's order, each with its own place", () => {
-  const list = callsIn(stepsFor([{ destination: "/b", type: "tmpfs" }, { destination: "/a", type: "proc" }]));
+  const list = callsIn(
+    stepsFor([
+      { destination: "/b", type: "tmpfs" },
+      { destination: "/a", type: "proc" },
+    ]),
+  );
   const opened = list.filter((c) => c.call === "fsopen").map((c) => [c.args[0], c.at]);
   expect(opened).toEqual([
     ["tmpfs", "mounts[0].type"],

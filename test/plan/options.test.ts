@@ -103,7 +103,8 @@ test("no option is both applied and refused, and none is there twice", () => {
 });
 
 test("every option of the spec's table is applied or refused by name", () => {
-  const table = `async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev nodiratime
+  const table =
+    `async atime bind defaults dev diratime dirsync exec iversion lazytime loud mand noatime nodev nodiratime
     noexec noiversion nolazytime nomand norelatime nostrictatime nosuid nosymfollow private ratime rbind rdev rdiratime
     relatime remount rexec rnoatime rnodiratime rnoexec rnorelatime rnostrictatime rnosuid rnosymfollow ro rprivate
     rrelatime rro rrw rshared rslave rstrictatime rsuid rsymfollow runbindable rw shared silent slave strictatime suid

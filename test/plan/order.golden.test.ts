@@ -43,21 +43,27 @@ function deepFreeze<T>(value: T): T {
   return value;
 }
 
-test.each(SAMPLE_NAMES)("planning %s is pure: the input stays as it is, and the plan comes out again", (name) => {
-  const input = deepFreeze(sample(name));
-  const first = planContainer(input);
-  const second = planContainer(input);
-  expect(second).toEqual(first);
-  expect(planContainer(sample(name))).toEqual(first);
-});
+test.each(SAMPLE_NAMES)(
+  "planning %s is pure: the input stays as it is, and the plan comes out again",
+  (name) => {
+    const input = deepFreeze(sample(name));
+    const first = planContainer(input);
+    const second = planContainer(input);
+    expect(second).toEqual(first);
+    expect(planContainer(sample(name))).toEqual(first);
+  },
+);
 
-test.each(SAMPLE_NAMES)("the description of %s is JSON, with a place in the config for most steps", (name) => {
-  const { create, start } = planContainer(sample(name));
-  const described = describePhases([...create, ...start]);
-  expect(JSON.parse(JSON.stringify(described))).toEqual(described);
-  for (const { call, why, phase } of described) {
-    expect(call).not.toMatch(/undefined|NaN|\[object/);
-    expect(why).not.toBe("");
-    expect(phase).not.toBe("");
-  }
-});
+test.each(SAMPLE_NAMES)(
+  "the description of %s is JSON, with a place in the config for most steps",
+  (name) => {
+    const { create, start } = planContainer(sample(name));
+    const described = describePhases([...create, ...start]);
+    expect(JSON.parse(JSON.stringify(described))).toEqual(described);
+    for (const { call, why, phase } of described) {
+      expect(call).not.toMatch(/undefined|NaN|\[object/);
+      expect(why).not.toBe("");
+      expect(phase).not.toBe("");
+    }
+  },
+);

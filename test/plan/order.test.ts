@@ -127,7 +127,10 @@ describe.each(SAMPLE_NAMES)("%s:", (name) => {
 
   test("before the working directory is followed, and after it, nothing that leads to the host is open", () => {
     const steps = phaseOf(planOf(name), "process").filter((s): s is Call => "call" in s);
-    const sweeps = [`close_range(<${LOWEST}>, <${BELOW}>, 0)`, `close_range(<${ABOVE_SLOTS}>, 4294967295, 0)`];
+    const sweeps = [
+      `close_range(<${LOWEST}>, <${BELOW}>, 0)`,
+      `close_range(<${ABOVE_SLOTS}>, 4294967295, 0)`,
+    ];
     expect(steps.slice(0, 2).map(short)).toEqual(sweeps);
     expect(steps[2]?.call).toBe("openat2");
     expect(steps.slice(3, 5).map((c) => c.call)).toEqual(["fchdir", "getcwd"]);
@@ -195,13 +198,16 @@ function checkPath(call: Call, directory: number | undefined, path: number, inpu
   }
 }
 
-test.each(SAMPLE_NAMES)("%s: from the mounts to the read-only paths nothing in the container is named by path", (name) => {
-  const input = sample(name);
-  const plan = planContainer(input);
-  for (const phase of ["mounts", "devices", "pivot", "paths"])
-    for (const call of callsIn(phaseOf(plan, phase)))
-      for (const [directory, path] of PATHS[call.call] ?? []) checkPath(call, directory, path, input);
-});
+test.each(SAMPLE_NAMES)(
+  "%s: from the mounts to the read-only paths nothing in the container is named by path",
+  (name) => {
+    const input = sample(name);
+    const plan = planContainer(input);
+    for (const phase of ["mounts", "devices", "pivot", "paths"])
+      for (const call of callsIn(phaseOf(plan, phase)))
+        for (const [directory, path] of PATHS[call.call] ?? []) checkPath(call, directory, path, input);
+  },
+);
 
 /** Cells that the runtime fills, and those that init's conversation has. */
 const GIVEN = new Set<string>([
@@ -226,7 +232,9 @@ function checkDescriptors(steps: readonly Step[]): void {
       const [from, to] = call.args as { cell: string }[];
       expect(open.has(from?.cell ?? ""), text).toBe(true);
       open.add(to?.cell ?? "");
-    } else for (const arg of call.args) if (typeof arg === "object" && "cell" in arg) expect(open.has(arg.cell), text).toBe(true);
+    } else
+      for (const arg of call.args)
+        if (typeof arg === "object" && "cell" in arg) expect(open.has(arg.cell), text).toBe(true);
     if (call.save !== undefined) open.add(call.save);
   }
 }

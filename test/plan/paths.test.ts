@@ -6,7 +6,8 @@ import { maskPaths, prepareMasks, readonlyPaths } from "../../src/plan/paths.ts"
 import { callsIn, inputOf, short, structAt, withNamespaces } from "./helpers.ts";
 
 const masked = (...paths: string[]) => inputOf({ linux: { ...withNamespaces("mount"), maskedPaths: paths } });
-const readonly = (...paths: string[]) => inputOf({ linux: { ...withNamespaces("mount"), readonlyPaths: paths } });
+const readonly = (...paths: string[]) =>
+  inputOf({ linux: { ...withNamespaces("mount"), readonlyPaths: paths } });
 const blocks = (steps: readonly Step[]) => steps.filter((s) => "block" in s);
 
 test("without masked paths no mask is prepared", () => {

@@ -48,7 +48,11 @@ const SAMPLES: Record<string, () => PlanInput> = {
         mounts: [
           { destination: "/data", source: "/host/data", options: ["rbind", "ro", "nosuid", "rprivate"] },
           { destination: "etc/hosts", type: "bind", source: "/host/hosts", options: ["noatime"] },
-          { destination: "/var/../run//lock/", type: "tmpfs", options: ["size=64m", "nodev", "ro", "noswap"] },
+          {
+            destination: "/var/../run//lock/",
+            type: "tmpfs",
+            options: ["size=64m", "nodev", "ro", "noswap"],
+          },
         ],
         linux: {
           ...withNamespaces("mount"),

@@ -1,0 +1,213 @@
+/**
+ * Each step of a typical plan fails in turn: a call that is certain to fail takes its place. The error must be the step's
+ * own, and nothing of the container may be left.
+ */
+import { expect } from "bun:test";
+import { closeSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { createPrepared } from "../../src/container/create.ts";
+import { remove } from "../../src/container/delete.ts";
+import { type Prepared, prepare } from "../../src/container/prepare.ts";
+import { openRuntime } from "../../src/container/runtime.ts";
+import { start } from "../../src/container/start.ts";
+import { exitStatus, KontenaError } from "../../src/error.ts";
+import type { Call, Outcome, Step } from "../../src/init/step.ts";
+import { errnoText } from "../../src/kernel/errno.ts";
+import type { Plan } from "../../src/plan/order.ts";
+import { cgroupsNamed, openBox, test, type TestBundle, type TestConfig } from "./helpers.ts";
+
+const box = openBox("failing");
+const runtime = openRuntime({ root: box.root, warn: () => {}, debug: () => {} });
+
+/** One call of a plan, by its number among all of them. */
+interface Place {
+  number: number;
+  phase: string;
+  part: "create" | "start";
+  call: Call;
+  /** Runs only after another call's error: a typical run doesn't get there. */
+  aside: boolean;
+}
+
+/** Visits every call of some steps, those behind outcomes too, and gives the steps with what `visit` returns for each. */
+function mapCalls(steps: readonly Step[], aside: boolean, visit: (call: Call, aside: boolean) => Call): Step[] {
+  const mapOutcome = (outcome: Outcome): Outcome =>
+    typeof outcome === "string" ? outcome : mapCalls(outcome, true, visit);
+  return steps.map((step): Step => {
+    if ("block" in step) return { block: mapCalls(step.block, aside, visit) };
+    if (!("call" in step)) return step;
+    const { on, zero, otherwise } = step;
+    return {
+      ...visit(step, aside),
+      ...(on && { on: Object.fromEntries(Object.entries(on).map(([name, to]) => [name, mapOutcome(to)])) }),
+      ...(zero && { zero: mapOutcome(zero) }),
+      ...(otherwise && { otherwise: mapOutcome(otherwise) }),
+    };
+  });
+}
+
+function mapPlan(plan: Plan, visit: (place: Place) => Call): Plan {
+  let number = 0;
+  const part = (name: "create" | "start") =>
+    plan[name].map(({ phase, steps }) => ({
+      phase,
+      steps: mapCalls(steps, false, (call, aside) => visit({ number: number++, phase, part: name, call, aside })),
+    }));
+  return { ...plan, create: part("create"), start: part("start") };
+}
+
+function placesOf(plan: Plan): Place[] {
+  const places: Place[] = [];
+  mapPlan(plan, (place) => {
+    places.push(place);
+    return place.call;
+  });
+  return places;
+}
+
+/** close(2) of a descriptor that nobody has: EBADF. It takes no notice of the arguments that it gets besides. */
+const failing = (call: Call): Call => ({ ...call, call: "close", args: [-1, ...call.args].slice(0, 6) });
+
+const labelOf = ({ phase, call }: Place) => `${phase}: ${call.call} (${call.why}${call.at ? `, ${call.at}` : ""})`;
+
+const descriptors = () => readdirSync("/proc/self/fd").length;
+const children = () =>
+  readdirSync("/proc/self/task").flatMap((task) =>
+    readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean),
+  );
+const mountsOf = (id: string) =>
+  readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`/${id}`));
+
+/** All that a container could leave: zombies and descriptors of this process too. */
+const left = (id: string) => ({
+  state: existsSync(join(box.root, id)),
+  cgroups: cgroupsNamed(`kontena-${id}`),
+  mounts: mountsOf(id),
+  children: children(),
+  descriptors: descriptors(),
+});
+
+interface Told {
+  code: string;
+  message: string;
+  at: string | undefined;
+  errno: string | undefined;
+  exit: number;
+  /** The command that failed. */
+  part: "create" | "start";
+}
+
+function told(error: unknown, part: Told["part"]): Told {
+  if (!(error instanceof KontenaError)) throw error;
+  const { code, message, details } = error;
+  return { code, message, at: details.at, errno: details.errno, exit: exitStatus(error), part };
+}
+
+const EXITS: Record<string, number> = { EXEC_FAILED: 126, EXEC_NOT_EXECUTABLE: 126, EXEC_NOT_FOUND: 127 };
+
+function expected({ call, part }: Place): Told {
+  const code = call.fail?.codes?.EBADF ?? call.fail?.code ?? "no code";
+  return {
+    code,
+    message: `${call.fail?.message}: ${errnoText("EBADF")}`,
+    at: call.at,
+    errno: "EBADF",
+    exit: EXITS[code] ?? 1,
+    part,
+  };
+}
+
+interface Outcomes {
+  /** Undefined when all went well. */
+  got: Told | undefined;
+  wanted: Told | undefined;
+}
+
+/** Creates and starts with one call failing. */
+function runWith(bundle: TestBundle, id: string, number: number): Outcomes {
+  const options = { id, bundle: bundle.directory };
+  const prepared: Prepared = prepare(runtime, options);
+  let wanted: Told | undefined;
+  const plan = mapPlan(prepared.plan, (place) => {
+    if (place.number !== number) return place.call;
+    wanted = expected(place);
+    return failing(place.call);
+  });
+  let container: ReturnType<typeof createPrepared>;
+  try {
+    container = createPrepared(runtime, options, { ...prepared, plan });
+  } catch (error) {
+    return { got: told(error, "create"), wanted };
+  }
+  try {
+    start(runtime, id);
+    return { got: undefined, wanted };
+  } catch (error) {
+    return { got: told(error, "start"), wanted };
+  } finally {
+    remove(runtime, id, { force: true });
+    closeSync(container.pidfd);
+  }
+}
+
+/** Fails every step that can fail; gives the labels of those off the usual way that were reached. */
+function failEach(patch: (config: TestConfig) => void): string[] {
+  const bundle = box.bundle({ args: ["sleep", "1000"], patch });
+  // Once without a failure: what is mapped and opened once a process is there now, and the plan works at all.
+  expect(runWith(bundle, box.next(), -1).got).toBeUndefined();
+  const before = left("nothing");
+
+  const places = placesOf(prepare(runtime, { id: box.next(), bundle: bundle.directory }).plan);
+  // Whatever they say, the plan goes on: looking for the program, and giving up what can't be given up.
+  const canFail = places.filter(({ call }) => call.otherwise === undefined);
+  expect(canFail.length).toBeGreaterThan(100);
+  const wrong: Record<string, unknown> = {};
+  const reached: string[] = [];
+  for (const place of canFail) {
+    const id = box.next();
+    const { got, wanted } = runWith(bundle, id, place.number);
+    if (got !== undefined && place.aside) reached.push(labelOf(place));
+    if (got === undefined && !place.aside) wrong[labelOf(place)] = "nothing failed";
+    if (got !== undefined && !Bun.deepEquals(got, wanted)) wrong[labelOf(place)] = { got, wanted };
+    if (!Bun.deepEquals(left(id), before)) wrong[`left by ${labelOf(place)}`] = left(id);
+  }
+  expect(wrong).toEqual({});
+  return reached;
+}
+
+const LONG_MS = 120_000;
+
+test(
+  "each step of a typical plan, failing, is told as itself and leaves nothing",
+  () => {
+    failEach((config) => {
+      config.hostname = "failing";
+      config.domainname = "steps";
+      config.root.readonly = true;
+      config.process.user = { uid: 1000, gid: 1000, additionalGids: [10, 20], umask: 0o27 };
+      config.process.noNewPrivileges = true;
+      config.process.rlimits = [{ type: "RLIMIT_CORE", soft: 0, hard: 0 }];
+      // A directory: a file's mask is the same with three steps less.
+      config.linux.maskedPaths = ["/proc/tty"];
+      config.linux.readonlyPaths = ["/proc/sys"];
+      config.process.cwd = "/bin";
+    });
+  },
+  LONG_MS,
+);
+
+test(
+  "each step of a plan with a user namespace, failing, is told as itself and leaves nothing",
+  () => {
+    const reached = failEach((config) => {
+      config.linux.namespaces?.push({ type: "user" });
+      config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 1000 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 1000 }];
+      config.linux.maskedPaths = ["/proc/tty"];
+      config.linux.readonlyPaths = ["/proc/sys"];
+    });
+    // Devices can't be made there: the host's are bound instead.
+    expect(reached.filter((label) => label.includes("move_mount"))).not.toEqual([]);
+  },
+  LONG_MS,
+);

@@ -1,0 +1,121 @@
+import { describe, expect, test } from "bun:test";
+import type { Config } from "../../spec/config.ts";
+import type { Linux } from "../../spec/linux.ts";
+import { defaultConfig } from "../../src/container/spec.ts";
+import { notApplied } from "../../src/plan/applied.ts";
+import { LATER_OPTIONS, MOUNT_OPTIONS } from "../../src/plan/options.ts";
+import { withNamespaces } from "./helpers.ts";
+
+const BASE: Config = { ociVersion: "1.3.0", linux: withNamespaces("mount") };
+const placesOf = (config: unknown) =>
+  notApplied({ ...BASE, ...(config as Partial<Config>) }).map((p) => p.at);
+const inLinux = (linux: unknown) => placesOf({ linux: { ...BASE.linux, ...(linux as Partial<Linux>) } });
+
+test("the configs that `kontena spec` writes are applied whole", () => {
+  for (const rootless of [true, false]) expect(notApplied(defaultConfig({ rootless }))).toEqual([]);
+});
+
+test.each([
+  ["process.terminal", { process: { terminal: true } }],
+  ["process.apparmorProfile", { process: { apparmorProfile: "x" } }],
+  ["process.selinuxLabel", { process: { selinuxLabel: "x" } }],
+  ["process.oomScoreAdj", { process: { oomScoreAdj: 0 } }],
+  ["process.scheduler", { process: { scheduler: { policy: "SCHED_BATCH" } } }],
+  ["process.ioPriority", { process: { ioPriority: { class: "IOPRIO_CLASS_IDLE", priority: 0 } } }],
+  ["process.execCPUAffinity", { process: { execCPUAffinity: { initial: "0" } } }],
+  ["hooks.prestart", { hooks: { prestart: [{ path: "/bin/true" }] } }],
+  ["hooks.poststop", { hooks: { poststop: [{ path: "/bin/true" }] } }],
+  ["mounts[0].uidMappings", { mounts: [{ destination: "/a", uidMappings: [{}] }] }],
+  ["mounts[0].gidMappings", { mounts: [{ destination: "/a", gidMappings: [{}] }] }],
+])("%s is refused by its name", (place, config) => {
+  expect(placesOf(config)).toEqual([place]);
+});
+
+test.each([
+  ["linux.devices", { devices: [{ path: "/dev/x", type: "c", major: 1, minor: 1 }] }],
+  ["linux.netDevices", { netDevices: { eth0: {} } }],
+  ["linux.sysctl", { sysctl: { "net.ipv4.ip_forward": "1" } }],
+  ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
+  ["linux.rootfsPropagation", { rootfsPropagation: "shared" }],
+  ["linux.mountLabel", { mountLabel: "x" }],
+  ["linux.intelRdt", { intelRdt: { closID: "x" } }],
+  ["linux.memoryPolicy", { memoryPolicy: { mode: "MPOL_BIND", nodes: "0" } }],
+  ["linux.personality", { personality: { domain: "LINUX32" } }],
+  ["linux.timeOffsets", { timeOffsets: { boottime: { secs: 1 } } }],
+  ["linux.resources.memory", { resources: { memory: { limit: 1 } } }],
+  ["linux.resources.pids", { resources: { pids: { limit: 1 } } }],
+  ["linux.resources.unified", { resources: { unified: { "memory.high": "1" } } }],
+])("%s is refused by its name", (place, linux) => {
+  expect(inLinux(linux)).toEqual([place]);
+});
+
+test("a property that asks for nothing is nothing to apply", () => {
+  expect(
+    placesOf({ process: { terminal: false, apparmorProfile: "" }, hooks: {}, annotations: { a: "b" } }),
+  ).toEqual([]);
+  expect(inLinux({ devices: [], sysctl: {}, resources: {}, maskedPaths: [] })).toEqual([]);
+  expect(inLinux({ resources: { memory: {}, devices: [] } })).toEqual([]);
+  expect(placesOf({ hooks: { prestart: [] } })).toEqual([]);
+});
+
+test("joining a namespace and the time namespace are refused by place", () => {
+  const namespaces = [{ type: "mount" }, { type: "network", path: "/run/netns/a" }, { type: "time" }];
+  expect(inLinux({ namespaces })).toEqual(["linux.namespaces[1].path", "linux.namespaces[2]"]);
+});
+
+describe("mount options", () => {
+  const mounts = (...options: string[]) =>
+    placesOf({ mounts: [{ destination: "/a", type: "tmpfs", options }] });
+
+  test("of later versions are refused, each by its place", () => {
+    expect(mounts("nosuid", "rro", "size=1", "idmap")).toEqual([
+      "mounts[0].options[1]",
+      "mounts[0].options[3]",
+    ]);
+    for (const option of LATER_OPTIONS) expect(mounts(option), option).toEqual(["mounts[0].options[0]"]);
+  });
+
+  test("that are applied pass, and so does data for the file system", () => {
+    expect(mounts(...MOUNT_OPTIONS, "size=64m", "noswap")).toEqual([]);
+  });
+
+  test("that a bind mount can't have aren't swallowed: `readonly` for `ro` would leave it writable", () => {
+    const mount = { destination: "/a", source: "/b", options: ["rbind", "readonly", "size=1"] };
+    expect(placesOf({ mounts: [mount] })).toEqual(["mounts[0].options[1]", "mounts[0].options[2]"]);
+  });
+});
+
+describe("without a mount namespace", () => {
+  test("what would change the host's mounts is refused, all of it at once", () => {
+    const problems = notApplied({
+      ociVersion: "1.3.0",
+      root: { path: "/", readonly: true },
+      mounts: [{ destination: "/proc", type: "proc" }],
+      linux: { ...withNamespaces("uts"), maskedPaths: ["/a"], readonlyPaths: ["/b"] },
+    });
+    expect(problems.map((p) => p.at).sort()).toEqual([
+      "linux.maskedPaths",
+      "linux.readonlyPaths",
+      "mounts",
+      "root.readonly",
+    ]);
+    for (const { message, hint } of problems) {
+      expect(message).toContain("mount namespace");
+      expect(hint).toContain('{"type": "mount"}');
+    }
+  });
+
+  test("a config that mounts nothing is fine", () => {
+    expect(notApplied({ ociVersion: "1.3.0", root: { path: "/", readonly: false }, mounts: [] })).toEqual([]);
+  });
+});
+
+test("a user namespace maps root, or nobody could set the container up", () => {
+  const map = (containerID: number) => [{ containerID, hostID: 1000, size: 1 }];
+  const of = (uidMappings: unknown, gidMappings: unknown) =>
+    inLinux({ ...withNamespaces("mount", "user"), uidMappings, gidMappings });
+  expect(of(map(1), map(0))).toEqual(["linux.uidMappings"]);
+  expect(of(map(0), map(5))).toEqual(["linux.gidMappings"]);
+  expect(of(map(0), [...map(5), ...map(0)])).toEqual([]);
+  expect(of(undefined, [])).toEqual([]);
+});
