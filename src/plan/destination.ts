@@ -76,7 +76,7 @@ export function relative(path: string): string {
  * openat2 of a place in the root; `missing` is what happens when there is none. EAGAIN means that something was renamed or
  * mounted while the kernel walked through `..`: each one takes such an act at that very moment, so asking again ends.
  */
-export function openInRoot(place: Destination, missing?: Call["on"]): Step {
+export function openInRoot(place: Destination, missing?: Call["on"]): Call {
   const flags = O.O_PATH | O.O_CLOEXEC | (place.kind === "directory" ? O.O_DIRECTORY : 0);
   const resolve = IN_ROOT | (place.noSymlinks ? RESOLVE.RESOLVE_NO_SYMLINKS : 0);
   return {
@@ -85,10 +85,18 @@ export function openInRoot(place: Destination, missing?: Call["on"]): Step {
     why: place.why,
     at: place.at,
     save: place.save,
-    // An op has room for two: who expects both ENOENT and ENOTDIR goes without the second try.
-    on: missing !== undefined && Object.keys(missing).length > 1 ? missing : { ...missing, EAGAIN: "again" },
+    on: { ...missing, EAGAIN: "again" },
     fail: place.fail,
   };
+}
+
+/**
+ * The same, leaving the block when nothing is there: no such name, or a file where a directory would have to be. An op has
+ * room for two expected errors, and these are three, so the call stands here twice.
+ */
+export function openIfThere(place: Destination): Step {
+  const first = openInRoot(place, { ENOENT: "leave" });
+  return { ...first, otherwise: [openInRoot(place, { ENOTDIR: "leave" })] };
 }
 
 /** Opens the place, and makes it first when it is missing: directories 0755, a file empty. */

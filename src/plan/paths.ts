@@ -1,8 +1,8 @@
 /** Masked and read-only paths (config-linux.md, "Masked Paths" and "Readonly Paths"). */
-import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
+import { cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { keepAs, MASK_DIRECTORY, MASK_FILE, openInRoot, sweep, swept } from "./destination.ts";
+import { keepAs, MASK_DIRECTORY, MASK_FILE, openIfThere, sweep, swept } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
 import { openFileSystem } from "./mounts.ts";
 
@@ -10,9 +10,6 @@ const FILE = "copy of /dev/null";
 const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
 const CLONE_EMPTY = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
-
-/** Nothing there to protect: no such name, or a file where a directory would have to be. */
-const ABSENT: Call["on"] = { ENOENT: "leave", ENOTDIR: "leave" };
 
 const failure = (message: string, path: string): Failure => ({
   code: "PATH_PROTECTION_FAILED",
@@ -86,7 +83,7 @@ function maskPath(path: string, at: string): Step[] {
   });
   const inside = `${at} inside`;
   return [
-    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, ABSENT),
+    openIfThere({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }),
     {
       block: [
         clone(MASK_FILE, "a file's mask"),
@@ -123,7 +120,7 @@ function readonlyPath(path: string, at: string): Step[] {
   const place = `${at} place`;
   const tree = `${at} tree`;
   return [
-    openInRoot({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }, ABSENT),
+    openIfThere({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }),
     {
       call: "open_tree",
       args: [cell(place), "", CLONE_EMPTY | AT_RECURSIVE],

@@ -76,7 +76,8 @@ describe("mount options", () => {
   });
 
   test("that are applied pass, and so does data for the file system", () => {
-    expect(mounts(...MOUNT_OPTIONS, "size=64m", "noswap")).toEqual([]);
+    expect(mounts("size=64m", "ro", "noswap")).toEqual([]);
+    expect(mounts(...MOUNT_OPTIONS)).toEqual([]);
   });
 
   test("that a bind mount can't have aren't swallowed: `readonly` for `ro` would leave it writable", () => {
