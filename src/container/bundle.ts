@@ -1,12 +1,9 @@
 /** The bundle (bundle.md): a directory with config.json, and the root file system that it names. */
-import { readFileSync, realpathSync, statSync } from "node:fs";
+import { realpathSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { runnableProblems } from "../../spec/checks.ts";
 import type { Config } from "../../spec/config.ts";
-import { parseConfig } from "../../spec/parse.ts";
-import { type ErrorCode, KontenaError, type Problem } from "../error.ts";
-import { notApplied } from "../plan/applied.ts";
-import type { Runtime } from "./runtime.ts";
+import { KontenaError } from "../error.ts";
+import { readText } from "../kernel/files.ts";
 
 export interface Bundle {
   /** Absolute path without symlinks. */
@@ -14,18 +11,6 @@ export interface Bundle {
   config: Config;
   /** Absolute path of the root file system. */
   rootfs: string;
-}
-
-function problemsError(code: ErrorCode, message: string, path: string, problems: Problem[]): KontenaError {
-  const [only] = problems;
-  if (problems.length === 1 && only !== undefined)
-    return new KontenaError(code, only.message, {
-      ...(only.at ? { at: only.at } : {}),
-      ...(only.hint === undefined ? {} : { hint: only.hint }),
-      path,
-      problems: [],
-    });
-  return new KontenaError(code, message, { path, problems });
 }
 
 function bundleError(message: string, path: string, error: unknown, hint?: string): KontenaError {
@@ -38,47 +23,17 @@ function bundleError(message: string, path: string, error: unknown, hint?: strin
   });
 }
 
-/** config.json → Config: every problem at once, warnings told. */
-function readConfig(runtime: Runtime, path: string): Config {
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8");
-  } catch (error) {
-    throw bundleError(
-      `cannot read ${path}`,
-      path,
-      error,
-      "`kontena spec` writes a config.json to begin with",
-    );
-  }
-  const parsed = parseConfig(text);
-  for (const warning of parsed.warnings)
-    runtime.warn(warning.message, { at: warning.at, ...(warning.hint ? { hint: warning.hint } : {}) });
-  const broken = "problems" in parsed ? parsed.problems : [];
-  if ("problems" in parsed && parsed.syntax)
-    throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, broken);
-  // What can be checked is checked, whatever else is wrong: all problems in one go.
-  const config = "problems" in parsed ? (parsed.whole as Config | undefined) : parsed.config;
-  if (config === undefined)
-    throw problemsError("CONFIG_INVALID", `${path} has ${broken.length} problems`, path, broken);
-  broken.push(...runnableProblems(config));
-  const later = notApplied(config);
-  if (broken.length > 0) {
-    const all = [...broken, ...later];
-    throw problemsError("CONFIG_INVALID", `${path} has ${all.length} problems`, path, all);
-  }
-  if (later.length > 0)
-    throw problemsError(
-      "CONFIG_NOT_APPLIED",
-      `${path} asks for ${later.length} things that this version doesn't apply`,
-      path,
-      later,
-    );
-  return config;
+/** A bundle whose config nobody has looked at yet. */
+export interface BundleText {
+  /** Absolute path without symlinks. */
+  path: string;
+  /** Path and text of the config. */
+  file: string;
+  text: string;
 }
 
-/** Reads and checks a bundle; nothing is changed. */
-export function loadBundle(runtime: Runtime, directory: string, configFile?: string): Bundle {
+/** Reads a bundle; nothing is changed. @throws KontenaError BUNDLE_INVALID */
+export function readBundle(directory: string, configFile?: string): BundleText {
   let path: string;
   try {
     path = realpathSync(directory);
@@ -90,7 +45,17 @@ export function loadBundle(runtime: Runtime, directory: string, configFile?: str
     if (error instanceof KontenaError) throw error;
     throw bundleError(`cannot open the bundle ${directory}`, directory, error);
   }
-  const config = readConfig(runtime, configFile ?? join(path, "config.json"));
+  const file = configFile ?? join(path, "config.json");
+  try {
+    return { path, file, text: readText(file) };
+  } catch (error) {
+    const hint = "`kontena spec` writes a config.json to begin with";
+    throw bundleError(`cannot read ${file}`, file, error, hint);
+  }
+}
+
+/** The bundle of a config that has been checked. @throws KontenaError ROOT_FAILED */
+export function withRoot(path: string, config: Config): Bundle {
   const root = config.root?.path ?? "";
   const rootfs = isAbsolute(root) ? root : join(path, root);
   try {

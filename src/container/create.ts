@@ -6,18 +6,27 @@ import { closeSync, constants, openSync, readFileSync, renameSync, writeFileSync
 import { join } from "node:path";
 import { joinCgroup, makeCgroup, openUnified, planCgroup, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
-import { type EncodedPlan, encodePlan, HEAD_SIZE, PLAN_BASE, SOCKET } from "../init/encode.ts";
+import { bufferOffset, cellOffset, HEAD_SIZE, putText, SOCKET } from "../init/encode.ts";
 import { chooseNumbers, type Numbers, type Placed, spawnInit } from "../init/spawn.ts";
 import { awaitDone, moveAbove, openTalk, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
-import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, SLOTS } from "../plan/destination.ts";
+import {
+  ABOVE,
+  ABOVE_SLOTS,
+  BELOW,
+  LOWEST,
+  MASK_DIRECTORY,
+  MASK_FILE,
+  ROOT,
+  SLOTS,
+} from "../plan/destination.ts";
 import { isNew } from "../plan/input.ts";
-import { joinsByItself } from "../plan/join-cgroup.ts";
-import { type Plan, planContainer, stepsOf } from "../plan/order.ts";
+import { cgroupTexts, joinsByItself } from "../plan/join-cgroup.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { EXEC_PATH } from "../plan/process.ts";
+import { type Compiled, compile, compilePlan, GIVEN } from "./compile.ts";
 import {
   FIFO,
   makeDirectory,
@@ -28,16 +37,17 @@ import {
   withLock,
   writeState,
 } from "./directory.ts";
-import { type KnownCalls, recordedError } from "./failure.ts";
+import { recordedError } from "./failure.ts";
+import type { CreateOptions } from "./input.ts";
 import { raiseLimits } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
-import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
+import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { readStat } from "./task.ts";
 import { endInit } from "./wait.ts";
 
-export type { CreateOptions } from "./prepare.ts";
+export type { CreateOptions } from "./input.ts";
 
 /** A container that this process has created. */
 export interface Container {
@@ -48,6 +58,8 @@ export interface Container {
   pidfd: number;
   directory: string;
   state: StoredState;
+  /** The plan that it was made by. */
+  compiled: Compiled;
 }
 
 /** The spec's version that states are written in. */
@@ -61,7 +73,7 @@ interface Making {
   descriptors: Set<number>;
 }
 
-function firstState(options: CreateOptions, prepared: Prepared): StoredState {
+function firstState(options: CreateOptions, prepared: Compiled): StoredState {
   const { bundle, input } = prepared;
   const { annotations } = bundle.config;
   return {
@@ -84,11 +96,16 @@ function firstState(options: CreateOptions, prepared: Prepared): StoredState {
  * @throws KontenaError for whatever is wrong; then nothing of the container is left.
  */
 export function create(runtime: Runtime, options: CreateOptions): Container {
-  return createPrepared(runtime, options, prepare(runtime, options));
+  return createCompiled(runtime, options, compile(runtime, options));
 }
 
 /** The same for a bundle that has been read and planned already. */
 export function createPrepared(runtime: Runtime, options: CreateOptions, prepared: Prepared): Container {
+  return createCompiled(runtime, options, compilePlan(prepared.bundle, prepared.input, prepared.plan));
+}
+
+/** The same for a plan that has been encoded already. */
+export function createCompiled(runtime: Runtime, options: CreateOptions, prepared: Compiled): Container {
   const directory = makeDirectory(runtime, options.id);
   return withLock(directory, options.id, () => {
     const making: Making = { directory, state: firstState(options, prepared), descriptors: new Set() };
@@ -115,14 +132,14 @@ function undo({ directory, state, pidfd }: Making): void {
   }
 }
 
-function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, making: Making): Container {
+function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, making: Making): Container {
   const { directory, state } = making;
   const { cgroupPath, host } = prepared.input;
   if (cgroupPath !== undefined) state.cgroup = planCgroup(host.hierarchies, cgroupPath);
   writeState(directory, state);
   makeFifo(directory);
   const cgroupFd = prepareCgroup(runtime, prepared, making);
-  const { input, plan } = prepared;
+  const { input, encoded } = prepared;
 
   const least = 3 + input.preserveFds;
   const own = (fd: number) => {
@@ -138,11 +155,11 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, maki
     openSync(join(directory, PLAN), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600),
   );
   const numbers = chooseNumbers(input.preserveFds, planFd, [theirs, stateFd], SLOTS.length);
-  const encoded = encode(plan, numbers);
+  fillIn(prepared, numbers);
   writeSync(planFd, encoded.bytes);
 
   const { pid, pidfd } = spawnInit({
-    namespaces: plan.namespaces,
+    namespaces: prepared.namespaces,
     plan: encoded,
     numbers,
     lastCap: input.host.lastCap,
@@ -156,13 +173,13 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Prepared, maki
   making.descriptors.delete(theirs);
 
   prepareInit(prepared, making, pid);
-  if (!sendGo(ours)) throw initEnded(making, encoded, planFd);
+  if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
   // While init works on the other processor.
-  writeStartOps(directory, encoded);
-  if (!awaitDone(ours)) throw initEnded(making, encoded, planFd);
-  finish(options, prepared, making, encoded, planFd);
-  if (!sendGo(ours)) throw initEnded(making, encoded, planFd);
-  return { id: options.id, pid, pidfd, directory, state };
+  writeStartOps(directory, prepared);
+  if (!awaitDone(ours)) throw initEnded(making, prepared, planFd);
+  finish(options, prepared, making, planFd);
+  if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
+  return { id: options.id, pid, pidfd, directory, state, compiled: prepared };
 }
 
 /** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
@@ -172,27 +189,32 @@ function makeFifo(directory: string): void {
   syscall("fchmodat", AT_FDCWD, path, 0o622);
 }
 
-/** The plan with the numbers of init's descriptors in the cells that name them. */
-function encode(plan: Plan, { plan: memory, kept, lowest, above }: Numbers): EncodedPlan {
+/** What differs between containers of one plan: the numbers of init's descriptors, the paths of the cgroups. */
+function fillIn({ encoded, input }: Compiled, { plan: memory, kept, lowest, above }: Numbers): void {
   const [socket, stateDirectory] = kept as [Placed, Placed];
   const firstSlot = stateDirectory.inInit + 1;
-  const slots = SLOTS.map((name, i) => [name, firstSlot + i]);
-  return encodePlan(
-    { create: stepsOf(plan.create), start: stepsOf(plan.start) },
-    {
-      [SOCKET]: socket.inInit,
-      [STATE_DIRECTORY]: stateDirectory.inInit,
-      [LOWEST]: lowest,
-      [BELOW]: memory.inInit,
-      [ABOVE]: above,
-      [ABOVE_SLOTS]: firstSlot,
-      ...Object.fromEntries(slots),
-    },
-  );
+  const values: Record<(typeof GIVEN)[number], number> = {
+    [SOCKET]: socket.inInit,
+    [STATE_DIRECTORY]: stateDirectory.inInit,
+    [LOWEST]: lowest,
+    [BELOW]: memory.inInit,
+    [ABOVE]: above,
+    [ABOVE_SLOTS]: firstSlot,
+    [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
+    [MASK_FILE]: firstSlot + SLOTS.indexOf(MASK_FILE),
+    [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
+  };
+  const { bytes, buffers } = encoded;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const name of GIVEN) view.setBigInt64(cellOffset(encoded, name), BigInt(values[name]), true);
+  for (const { buffer, text = "", size } of cgroupTexts(input)) {
+    const at = buffers.get(buffer);
+    if (at !== undefined) putText(bytes, at, text, size);
+  }
 }
 
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
-function prepareCgroup(runtime: Runtime, prepared: Prepared, making: Making): number | undefined {
+function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): number | undefined {
   const { hierarchies } = prepared.input.host;
   const { cgroup } = making.state;
   if (cgroup === undefined) return undefined;
@@ -209,7 +231,7 @@ function prepareCgroup(runtime: Runtime, prepared: Prepared, making: Making): nu
 }
 
 /** A user without rights on the cgroups runs containers without limits, as long as the config doesn't ask for any. */
-function mayGoWithout({ input }: Prepared, error: unknown): boolean {
+function mayGoWithout({ input }: Compiled, error: unknown): boolean {
   if (!(error instanceof KontenaError) || error.code !== "CGROUP_FAILED") return false;
   const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "");
   return (
@@ -217,16 +239,18 @@ function mayGoWithout({ input }: Prepared, error: unknown): boolean {
   );
 }
 
-function withoutCgroup(prepared: Prepared, making: Making): undefined {
+function withoutCgroup(prepared: Compiled, making: Making): undefined {
   if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
   delete making.state.cgroup;
-  prepared.input = { ...prepared.input, cgroupPath: undefined };
-  prepared.plan = planContainer(prepared.input);
+  const { bundle } = prepared;
+  const input = { ...prepared.input, cgroupPath: undefined };
+  const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
+  Object.assign(prepared, compilePlan(bundle, input, planContainer(input)), { key: undefined });
   return undefined;
 }
 
 /** Between birth and the first batch: what only somebody outside can do to init. */
-function prepareInit({ input }: Prepared, { state }: Making, pid: number): void {
+function prepareInit({ input }: Compiled, { state }: Making, pid: number): void {
   if (state.cgroup !== undefined && !joinsByItself(input)) {
     const v1 = state.cgroup.directories.filter((_, i) => input.host.hierarchies[i]?.version === 1);
     joinCgroup(v1, pid);
@@ -236,32 +260,21 @@ function prepareInit({ input }: Prepared, { state }: Making, pid: number): void 
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */
-function finish(
-  options: CreateOptions,
-  prepared: Prepared,
-  making: Making,
-  encoded: EncodedPlan,
-  planFd: number,
-): void {
+function finish(options: CreateOptions, prepared: Compiled, making: Making, planFd: number): void {
   const { directory, state } = making;
+  const { encoded } = prepared;
   const memory = readFileSync(join(directory, PLAN));
   checkResults(prepared.input, encoded, memory);
   const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
-  writeSync(planFd, program, 0, program.length, encoded.bufferOffset(EXEC_PATH));
+  writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
   if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
   state.status = "created";
   writeState(directory, state);
 }
 
 /** What the ops after create's part are, for the `start` that has to tell of one that failed. */
-function writeStartOps(directory: string, encoded: EncodedPlan): void {
-  const known: KnownCalls = {};
-  for (const { address, call } of encoded.ops)
-    if (address < PLAN_BASE + encoded.parkedSize && call.fail !== undefined) {
-      const { call: name, at, fail } = call;
-      known[String(address)] = { call: name, at, fail };
-    }
-  writeFileSync(join(directory, START_OPS), JSON.stringify(known), { mode: 0o600 });
+function writeStartOps(directory: string, prepared: Compiled): void {
+  writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
 }
 
 /** Whole or not at all: an engine reads it as soon as it is there. */
@@ -272,11 +285,10 @@ function writePidFile(path: string, pid: number): void {
 }
 
 /** Why init has ended: the record says, or else its status. */
-function initEnded(making: Making, encoded: EncodedPlan, planFd: number): KontenaError {
+function initEnded(making: Making, { known }: Compiled, planFd: number): KontenaError {
   const head = new Uint8Array(HEAD_SIZE);
   syscall("pread64", planFd, head, HEAD_SIZE, 0);
-  const calls = new Map(encoded.ops.map(({ address, call }) => [String(address), call]));
-  const recorded = recordedError(head, (address) => calls.get(address));
+  const recorded = recordedError(head, known);
   if (recorded !== undefined) return recorded;
   const status = making.pidfd === undefined ? undefined : endInit(making.state.pid, making.pidfd);
   return new KontenaError("INIT_DIED", `the container's init ended before it was done${status?.text ?? ""}`, {

@@ -54,7 +54,7 @@ function callersOpenFiles(): { soft: bigint; hard: bigint } | undefined {
 }
 
 /** What the sources of bind mounts are; one that can't be seen is left out, and init's own error tells why. */
-function sourceKinds(config: Config): Host["sources"] {
+export function sourceKinds(config: Config): Host["sources"] {
   const kinds: Record<string, "directory" | "file"> = {};
   for (const mount of config.mounts ?? []) {
     const isBind = mount.type === "bind" || mount.options?.some((o) => o === "bind" || o === "rbind");
@@ -68,7 +68,10 @@ function sourceKinds(config: Config): Host["sources"] {
   return kinds;
 }
 
-export function gatherHost(config: Config): Host {
+/** What doesn't depend on the config. */
+export type HostFacts = Omit<Host, "sources">;
+
+export function gatherHost(): HostFacts {
   const status = readText("/proc/self/status");
   const ids = (name: string) => Number(field(status, name).split("\t")[1] ?? 0);
   return {
@@ -81,6 +84,5 @@ export function gatherHost(config: Config): Host {
     nofile: callersOpenFiles(),
     firstUserNamespace: readText("/proc/self/uid_map").trim().endsWith(" 4294967295"),
     hierarchies: readHierarchies(),
-    sources: sourceKinds(config),
   };
 }

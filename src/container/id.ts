@@ -4,9 +4,13 @@ import { KontenaError } from "../error.ts";
 /** As runc and crun allow; with 250 bytes it fits a file name with something before it. */
 const FORM = /^[A-Za-z0-9_+.-]{1,250}$/;
 
+export function isId(id: string): boolean {
+  return FORM.test(id) && id !== "." && id !== "..";
+}
+
 /** @throws KontenaError ID_INVALID */
 export function checkId(id: string): void {
-  if (!FORM.test(id) || id === "." || id === "..")
+  if (!isId(id))
     throw new KontenaError("ID_INVALID", `invalid container id ${JSON.stringify(id)}`, {
       hint: "1 to 250 of A-Z a-z 0-9 _ + . -",
     });

@@ -3,6 +3,7 @@ import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { readState } from "./directory.ts";
+import { isId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
 import { type ContainerState, toState } from "./state.ts";
 
@@ -20,6 +21,8 @@ export function list(runtime: Runtime): ContainerState[] {
   }
   const containers: ContainerState[] = [];
   for (const name of names) {
+    // The store of plans, or what isn't kontena's.
+    if (!isId(name)) continue;
     const directory = join(runtime.root, name);
     try {
       containers.push(toState(directory, name, readState(directory)));

@@ -1,31 +1,17 @@
 /** Bundle → plan: everything that can be decided before anything is done. `create` and `explain` share it. */
-import { readlinkSync } from "node:fs";
-import { posix } from "node:path";
-import type { Config } from "../../spec/config.ts";
-import type { Mount } from "../../spec/mounts.ts";
-import { KontenaError } from "../error.ts";
+import type { Problem } from "../error.ts";
 import { capabilitySets } from "../plan/capabilities.ts";
-import type { Host, PlanInput } from "../plan/input.ts";
-import { isNew } from "../plan/input.ts";
+import type { PlanInput } from "../plan/input.ts";
 import { type Plan, planContainer } from "../plan/order.ts";
-import { type Bundle, loadBundle } from "./bundle.ts";
-import { gatherHost } from "./host.ts";
+import type { Bundle, BundleText } from "./bundle.ts";
+import { readBundle, withRoot } from "./bundle.ts";
+import { checkConfig } from "./check.ts";
+import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
+import { absoluteSources, type CreateOptions, checkPreserved, toInput } from "./input.ts";
 import type { Runtime } from "./runtime.ts";
 
-export interface CreateOptions {
-  id: string;
-  /** Directory of the bundle. */
-  bundle: string;
-  /** Another config file than the bundle's config.json. */
-  config?: string;
-  /** Gets init's pid, as the host sees it, in decimal. */
-  pidFile?: string;
-  noPivot?: boolean;
-  noNewKeyring?: boolean;
-  /** How many descriptors from 3 on the program inherits. */
-  preserveFds?: number;
-}
+export { type CreateOptions, cgroupPathOf } from "./input.ts";
 
 export interface Prepared {
   bundle: Bundle;
@@ -33,94 +19,27 @@ export interface Prepared {
   plan: Plan;
 }
 
-/**
- * Without root's rights no other namespace can be made, so a user namespace is added that maps the program's user to the
- * caller, as its owner would write it. The config file stays as it is; `explain` shows what was added.
- */
-function impliedUserNamespace(runtime: Runtime, config: Config, host: Host): Config {
-  const namespaces = config.linux?.namespaces ?? [];
-  if (!runtime.rootless || host.uid === 0 || namespaces.length === 0 || isNew(config, "user")) return config;
-  runtime.debug("not root: adding a user namespace that maps root to the caller");
-  return { ...config, linux: { ...config.linux, namespaces: [...namespaces, { type: "user" }] } };
+/** Checks a bundle that has been read, and plans it. `warn` hears of what is odd but legal. @throws KontenaError */
+export function prepareBundle(
+  runtime: Runtime,
+  options: CreateOptions,
+  text: BundleText,
+  facts: HostFacts,
+  warn: (warning: Problem) => void,
+): Prepared {
+  const bundle = withRoot(text.path, checkConfig(text, warn));
+  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
+  const input = toInput(runtime, options, bundle, { ...facts, sources });
+  for (const { at, name, why } of capabilitySets(input).refused)
+    warn({ at, message: `${name} is left out: ${why}` });
+  return { bundle, input, plan: planContainer(input) };
 }
 
-/** A user namespace without mappings maps root to the caller, the one mapping that needs no rights. */
-function defaultMappings(config: Config, host: Host): Config {
-  if (!isNew(config, "user")) return config;
-  const own = (hostID: number) => [{ containerID: 0, hostID, size: 1 }];
-  const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
-  return {
-    ...config,
-    linux: {
-      ...config.linux,
-      uidMappings: uidMappings.length > 0 ? uidMappings : own(host.uid),
-      gidMappings: gidMappings.length > 0 ? gidMappings : own(host.gid),
-    },
-  };
-}
-
-/** Where the container's cgroup lies below each hierarchy; a path that leaves it is refused. */
-export function cgroupPathOf(config: Config, id: string): string {
-  const asked = config.linux?.cgroupsPath;
-  if (asked === undefined || asked === "") return `/kontena-${id}`;
-  const path = posix.normalize(asked.startsWith("/") ? asked : `/${asked}`).replace(/\/$/, "");
-  if (path === "" || asked.split("/").includes(".."))
-    throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, {
-      at: "linux.cgroupsPath",
-    });
-  return path;
-}
-
-/** The source of a bind mount may be relative to the bundle (config.md, "Mounts"). */
-function absoluteSources(config: Config, bundle: string): Config {
-  const { mounts } = config;
-  if (mounts === undefined || !mounts.some(isRelativeBind)) return config;
-  return {
-    ...config,
-    mounts: mounts.map((m) => (isRelativeBind(m) ? { ...m, source: posix.join(bundle, m.source ?? "") } : m)),
-  };
-}
-
-function isRelativeBind({ type, source, options }: Mount): boolean {
-  if (source === undefined || source.startsWith("/")) return false;
-  return type === "bind" || (options ?? []).some((option) => option === "bind" || option === "rbind");
-}
-
-/**
- * The descriptors to preserve have to be the caller's. Bun opens some of its own as it starts, at the lowest numbers that
- * are free: one that the caller didn't pass may be such a one.
- */
-function checkPreserved(count: number): void {
-  for (let fd = 3; fd < 3 + count; fd++) {
-    let target: string | undefined;
-    try {
-      target = readlinkSync(`/proc/self/fd/${fd}`);
-    } catch {
-      // told below
-    }
-    if (target !== undefined && !/^anon_inode:\[(eventpoll|eventfd)\]$/.test(target)) continue;
-    throw new KontenaError("USAGE", `--preserve-fds ${count}: descriptor ${fd} isn't open`, {
-      hint: `it means descriptors 3 to ${2 + count}, all of them`,
-    });
-  }
-}
-
+/** The same from the beginning. */
 export function prepare(runtime: Runtime, options: CreateOptions): Prepared {
   checkId(options.id);
-  const bundle = loadBundle(runtime, options.bundle, options.config);
+  const text = readBundle(options.bundle, options.config);
   checkPreserved(options.preserveFds ?? 0);
-  const given = absoluteSources(bundle.config, bundle.path);
-  const host = gatherHost(given);
-  const config = defaultMappings(impliedUserNamespace(runtime, given, host), host);
-  const input: PlanInput = {
-    config,
-    host,
-    rootfs: bundle.rootfs,
-    cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
-    preserveFds: options.preserveFds ?? 0,
-    noPivot: options.noPivot ?? false,
-  };
-  for (const { at, name, why } of capabilitySets(input).refused)
-    runtime.warn(`${name} is left out: ${why}`, { at });
-  return { bundle, input, plan: planContainer(input) };
+  const warn = ({ message, at, hint }: Problem) => runtime.warn(message, { at, ...(hint ? { hint } : {}) });
+  return prepareBundle(runtime, options, text, gatherHost(), warn);
 }

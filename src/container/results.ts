@@ -1,7 +1,6 @@
 /** What init found out, read from plan memory when create's part is done. */
 import { KontenaError } from "../error.ts";
-import type { EncodedPlan } from "../init/encode.ts";
-import { UNSET } from "../init/encode.ts";
+import { bufferOffset, cellOffset, type EncodedPlan, UNSET } from "../init/encode.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
@@ -15,14 +14,14 @@ function viewOf(memory: Uint8Array): DataView {
 
 /** @throws KontenaError when something isn't what it has to be: outside of the root, or not the device that it is named for */
 export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
-  const cwd = encoded.bufferOffset(CWD_BUFFER);
+  const cwd = bufferOffset(encoded, CWD_BUFFER);
   if (memory[cwd] !== "/".charCodeAt(0))
     throw new KontenaError("PROCESS_FAILED", "the working directory is outside of the container's root", {
       at: "process.cwd",
       path: input.config.process?.cwd ?? "/",
     });
   for (const check of deviceChecks(input)) {
-    const found = decodeStatx(viewOf(memory), encoded.bufferOffset(check.buffer));
+    const found = decodeStatx(viewOf(memory), bufferOffset(encoded, check.buffer));
     // All zero: the device was made, and no one had to look.
     if (found.mode === 0) continue;
     const isDevice = (found.mode & S_IFMT) === S_IF.S_IFCHR;
@@ -50,7 +49,7 @@ interface Look {
 function looks(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): Look[] {
   const view = viewOf(memory);
   const errorOf = (name: string) => {
-    const result = view.getBigInt64(encoded.cellOffset(name), true);
+    const result = view.getBigInt64(cellOffset(encoded, name), true);
     if (result === UNSET) return "EINVAL";
     return result < 0n ? errnoName(Number(-result)) : "";
   };
@@ -60,7 +59,7 @@ function looks(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): Look
       path,
       missing: errorOf(names.stat),
       refused: errorOf(names.access),
-      file: decodeStatx(view, encoded.bufferOffset(names.buffer)),
+      file: decodeStatx(view, bufferOffset(encoded, names.buffer)),
     };
   });
 }

@@ -1,6 +1,7 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 import { closeSync } from "node:fs";
 import { awaitChild } from "./children.ts";
+import { storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, create } from "./create.ts";
 import { removeLocked } from "./delete.ts";
 import { type StoredState, withLock } from "./directory.ts";
@@ -57,14 +58,14 @@ export async function run(runtime: Runtime, options: RunOptions): Promise<number
   const container = create(runtime, options);
   const stop = options.detach ? () => {} : forwardSignals(runtime, container.state);
   try {
-    return await startAndWait(container, options);
+    return await startAndWait(runtime, container, options);
   } finally {
     stop();
     closeSync(container.pidfd);
   }
 }
 
-async function startAndWait(container: Container, options: RunOptions): Promise<number> {
+async function startAndWait(runtime: Runtime, container: Container, options: RunOptions): Promise<number> {
   const { id, directory, state } = container;
   const discard = () => withLock(directory, id, () => removeLocked(directory, id, true));
   try {
@@ -73,6 +74,8 @@ async function startAndWait(container: Container, options: RunOptions): Promise<
     discard();
     throw error;
   }
+  // The program runs, and nobody waits for this.
+  storePlan(runtime, container.compiled);
   if (options.detach) return 0;
   const ended = await awaitChild(container.pid);
   if (!options.keep) discard();

@@ -83,10 +83,9 @@ export interface EncodedPlan {
   /** Bytes of the section that stays mapped while init is parked. */
   readonly parkedSize: number;
   readonly firstOp: number;
-  /** Offset of the named cell in plan memory. */
-  cellOffset(name: string): number;
-  /** Offset of the named buffer in plan memory. */
-  bufferOffset(name: string): number;
+  /** Offsets of the named cells and buffers in plan memory. */
+  readonly cells: ReadonlyMap<string, number>;
+  readonly buffers: ReadonlyMap<string, number>;
   /** Ops in order; their addresses tell a failure's call. */
   readonly ops: readonly { readonly address: number; readonly call: Call }[];
 }
@@ -313,6 +312,14 @@ function putString(region: Region, text: string): number {
   return at;
 }
 
+/** A string with its NUL in memory of a given size. @throws RangeError when it doesn't fit */
+export function putText(bytes: Uint8Array, at: number, text: string, size: number): void {
+  if (text.includes("\0")) throw new RangeError(`no room for ${JSON.stringify(text)} in ${size} bytes`);
+  const { written, read } = encoder.encodeInto(text, bytes.subarray(at, at + size - 1));
+  if (read < text.length) throw new RangeError(`no room for ${JSON.stringify(text)} in ${size} bytes`);
+  bytes.fill(0, at + written, at + size);
+}
+
 function putStrings(region: Region, texts: readonly string[]): number {
   const pointers = texts.map((text) => putString(region, text));
   const at = allocate(region, 8 * (texts.length + 1));
@@ -341,6 +348,7 @@ function place(region: Region, arg: Exclude<Arg, number | bigint>): number {
   if (at === undefined) {
     at = allocate(region, arg.size);
     region.buffers.set(arg.buffer, at);
+    if (arg.text !== undefined) putText(region.bytes, at, arg.text, arg.size);
   }
   return at;
 }
@@ -428,17 +436,12 @@ export function encodePlan(
   const { cells, buffers } = region;
   region.view.setBigInt64(cells.get(PARK_ADDRESS) as number, BigInt(base + parkedSize), true);
   region.view.setBigInt64(cells.get(PARK_LENGTH) as number, BigInt(size - parkedSize), true);
-  const offsetIn = (map: Map<string, number>) => (name: string) => {
-    const at = map.get(name);
-    if (at === undefined) throw new RangeError(`the plan has no "${name}"`);
-    return at;
-  };
   return {
     bytes: region.bytes.subarray(0, size),
     parkedSize,
     firstOp: create.address,
-    cellOffset: offsetIn(cells),
-    bufferOffset: offsetIn(buffers),
+    cells,
+    buffers,
     ops: [...startNodes, ...createNodes],
   };
 }
@@ -446,6 +449,22 @@ export function encodePlan(
 /** Whether init had nothing left to do but execve, as the head of plan memory tells. */
 export function reachedExecve(head: Uint8Array): boolean {
   return new DataView(head.buffer, head.byteOffset, head.byteLength).getBigInt64(LAST, true) !== UNSET;
+}
+
+function offsetIn(offsets: ReadonlyMap<string, number>, name: string): number {
+  const at = offsets.get(name);
+  if (at === undefined) throw new RangeError(`the plan has no "${name}"`);
+  return at;
+}
+
+/** Offset of the named cell in plan memory. */
+export function cellOffset(plan: Pick<EncodedPlan, "cells">, name: string): number {
+  return offsetIn(plan.cells, name);
+}
+
+/** Offset of the named buffer in plan memory. */
+export function bufferOffset(plan: Pick<EncodedPlan, "buffers">, name: string): number {
+  return offsetIn(plan.buffers, name);
 }
 
 /** What init wrote on a failure: undefined when no step has failed. */

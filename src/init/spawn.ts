@@ -25,7 +25,7 @@ import {
 } from "../kernel/libc.ts";
 import { ARCH, syscallNumber } from "../kernel/syscalls.ts";
 import { bootstrapElf } from "./elf.ts";
-import { type EncodedPlan, encodePlan, PLAN_BASE, readRecord } from "./encode.ts";
+import { cellOffset, type EncodedPlan, encodePlan, PLAN_BASE, readRecord } from "./encode.ts";
 import { machineFor } from "./machine/index.ts";
 import { buffer, type Call, type Step, struct } from "./step.ts";
 import { moveAbove } from "./talk.ts";
@@ -237,7 +237,7 @@ export function spawnInit(options: SpawnOptions): Spawned {
     memory.bytes.fill(0, encoded.bytes.length, OPS_SIZE);
     memory.bytes.set(encoded.bytes);
     run(encoded.firstOp);
-    const pid = Number(memory.view.getBigInt64(encoded.cellOffset("pid"), true));
+    const pid = Number(memory.view.getBigInt64(cellOffset(encoded, "pid"), true));
     if (pid < 0) throw cloneError(-pid, options);
     const pidfd = memory.view.getInt32(PIDFD_AT, true);
     const record = readRecord(memory.bytes);

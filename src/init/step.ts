@@ -16,10 +16,12 @@ type StructOf<N extends StructName> = { struct: N; value: StructValues[N] };
 /** A struct in plan memory; the argument is its address. */
 export type Struct = { [N in StructName]: StructOf<N> }[StructName];
 
-/** Memory that the kernel writes; TypeScript reads it when the batch is done. */
+/** Memory that the kernel writes and TypeScript reads when the batch is done, or the other way round. */
 export interface Buffer {
   buffer: string;
   size: number;
+  /** A string that it holds from the first, to be replaced before init runs: what differs between equal plans. */
+  text?: string;
 }
 
 /** An array of strings that ends in a null pointer, as execve(2) takes it. */
@@ -89,7 +91,8 @@ export interface Phase {
 export const cell = (name: string): Cell => ({ cell: name });
 export const struct = <N extends StructName>(name: N, value: StructValues[N]): Struct =>
   ({ struct: name, value }) as Struct;
-export const buffer = (name: string, size: number): Buffer => ({ buffer: name, size });
+export const buffer = (name: string, size: number, text?: string): Buffer =>
+  text === undefined ? { buffer: name, size } : { buffer: name, size, text };
 
 /** The outcomes of a call that are steps of their own. */
 export function branches(call: Call): (readonly Step[])[] {
@@ -106,4 +109,9 @@ export function* calls(steps: readonly Step[]): Generator<Call> {
       for (const branch of branches(step)) yield* calls(branch);
     }
   }
+}
+
+/** The steps of some phases, one after the other. */
+export function stepsOf(phases: readonly Phase[]): Step[] {
+  return phases.flatMap((p) => p.steps);
 }

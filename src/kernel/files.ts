@@ -1,5 +1,5 @@
 /** Small files, those of /proc and of cgroups above all. */
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, readSync } from "node:fs";
 
 const CHUNK = 64 * 1024;
 let shared: Uint8Array | undefined;
@@ -28,4 +28,10 @@ export function readText(path: string): string {
   } finally {
     closeSync(fd);
   }
+}
+
+/** The bytes of a file of its own memory; undefined when there is none. No exception for that: one costs as much as the read. */
+export function readBytes(path: string): Uint8Array | undefined {
+  if (!existsSync(path)) return undefined;
+  return readFileSync(path);
 }

@@ -3,11 +3,12 @@
  * v1: a tmpfs with one directory for each hierarchy, and a link for each controller of one that holds several.
  */
 import type { Mount } from "../../spec/mounts.ts";
-import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
+import { type Buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MS, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { openOrMake } from "./destination.ts";
 import { type Hierarchy, isNew, type PlanInput } from "./input.ts";
+import { cgroupFile } from "./join-cgroup.ts";
 import { attach, openFileSystem } from "./mounts.ts";
 import type { ParsedOptions } from "./options.ts";
 
@@ -46,7 +47,7 @@ function view(input: PlanInput, h: Hierarchy, set: number, save: string, at: str
     const type = h.version === 2 ? "cgroup2" : "cgroup";
     return openFileSystem({ type, source: "cgroup" }, { set, flags: [], data: data }, at, save, fail);
   }
-  const source = `${h.mountpoint}${input.cgroupPath ?? ""}`;
+  const source = cgroupFile(input, h, "");
   return [
     {
       call: "open_tree",
@@ -54,7 +55,7 @@ function view(input: PlanInput, h: Hierarchy, set: number, save: string, at: str
       why: "the container's own cgroup, and nothing above it",
       at,
       save,
-      fail: { ...fail, path: source },
+      fail,
     },
     setAttributes(save, set, at, fail),
   ];
@@ -103,7 +104,7 @@ function tmpfsOfHierarchies(
 function hierarchy(input: PlanInput, h: Hierarchy, flags: number, at: string, fail: Failure): Step[] {
   const name = h.mountpoint.slice(h.mountpoint.lastIndexOf("/") + 1);
   const mount = (
-    source: string,
+    source: string | Buffer,
     type: string | number,
     mountFlags: number,
     data: string | number,
@@ -116,7 +117,7 @@ function hierarchy(input: PlanInput, h: Hierarchy, flags: number, at: string, fa
     fail: { ...fail, message: `${fail.message}: ${name}` },
   });
   const links = h.options.length < 2 ? [] : h.options.filter((c) => c !== name && !c.includes("="));
-  const source = `${h.mountpoint}${input.cgroupPath ?? ""}`;
+  const source = cgroupFile(input, h, "");
   return [
     { call: "mkdirat", args: [AT_FDCWD, name, 0o755], why: `a place for ${name}`, at, fail },
     ...(isNew(input.config, "cgroup")

@@ -3,14 +3,26 @@
  * lock, where a move from outside (`cgroup.procs`) waits until every CPU has passed a quiet state: milliseconds for each
  * hierarchy (kernel/cgroup/cgroup.c, cgroup_procs_write_start, Linux 5.15). In v2 it is born there.
  */
-import { cell, type Failure, type Step } from "../init/step.ts";
+import { type Buffer, buffer, cell, type Failure, type Step } from "../init/step.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { sweep } from "./destination.ts";
-import { isNew, type PlanInput } from "./input.ts";
+import { type Hierarchy, isNew, type PlanInput } from "./input.ts";
 
 /** Whether init has the rights to do it: as root of the first user namespace. Otherwise the runtime does. */
 export function joinsByItself({ config }: PlanInput): boolean {
   return !isNew(config, "user");
+}
+
+/** Bytes for a path of a cgroup, in steps, so that the plans of containers with different ids are equal to the byte. */
+export function cgroupRoom(path: string): number {
+  const STEP = 512;
+  return Math.ceil((path.length * 3 + 1) / STEP) * STEP;
+}
+
+/** The path below a hierarchy's mount point as an argument that is filled in for each container. */
+export function cgroupFile(input: PlanInput, h: Hierarchy, file: string): Buffer {
+  const text = `${h.mountpoint}${input.cgroupPath ?? ""}${file}`;
+  return buffer(`${h.mountpoint} … ${file || "directory"}`, cgroupRoom(text), text);
 }
 
 export function joinCgroups(input: PlanInput): Step[] {
@@ -19,18 +31,13 @@ export function joinCgroups(input: PlanInput): Step[] {
   const steps = host.hierarchies
     .filter((h) => h.version === 1)
     .flatMap((h): Step[] => {
-      const directory = `${h.mountpoint}${cgroupPath}`;
       const name = `cgroup ${h.options.join()}`;
-      const fail: Failure = {
-        code: "CGROUP_FAILED",
-        message: `cannot enter the cgroup ${directory}`,
-        path: directory,
-      };
+      const fail: Failure = { code: "CGROUP_FAILED", message: `cannot enter the container's ${name}` };
       const at = "linux.cgroupsPath";
       return [
         {
           call: "openat",
-          args: [AT_FDCWD, `${directory}/tasks`, O.O_WRONLY | O.O_CLOEXEC],
+          args: [AT_FDCWD, cgroupFile(input, h, "/tasks"), O.O_WRONLY | O.O_CLOEXEC],
           why: `the container's cgroup of ${h.options.join()}`,
           at,
           save: name,
@@ -46,4 +53,9 @@ export function joinCgroups(input: PlanInput): Step[] {
       ];
     });
   return steps.length === 0 ? [] : [...steps, ...sweep("temporary")];
+}
+
+/** The texts of all such arguments, for a plan that was made for another container. */
+export function cgroupTexts(input: PlanInput): Buffer[] {
+  return input.host.hierarchies.flatMap((h) => [cgroupFile(input, h, "/tasks"), cgroupFile(input, h, "")]);
 }

@@ -69,8 +69,3 @@ export function planContainer(input: PlanInput): Plan {
     ],
   };
 }
-
-/** The steps of some phases, one after the other. */
-export function stepsOf(phases: readonly Phase[]): Step[] {
-  return phases.flatMap((p) => p.steps);
-}

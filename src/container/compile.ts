@@ -1,0 +1,254 @@
+/**
+ * Bundle → encoded plan, and the memory of it.
+ *
+ * A plan is a pure function of what it is made from, so it can be kept: when the config, the facts about the host and the
+ * options are the same to the byte, schemas, planner and encoder are not even loaded. A program that makes many containers
+ * of one bundle has its plans in this process; `run` keeps the last few on disk, beside the states, for the next command.
+ * What differs from container to container — its cgroup's path, the numbers of descriptors — is filled in.
+ */
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import { parseJson } from "../../spec/json.ts";
+import type { Problem } from "../error.ts";
+import { type EncodedPlan, encodePlan, PLAN_BASE, SOCKET } from "../init/encode.ts";
+import { stepsOf } from "../init/step.ts";
+import { readBytes } from "../kernel/files.ts";
+import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, SLOTS } from "../plan/destination.ts";
+import type { PlanInput } from "../plan/input.ts";
+import { cgroupRoom } from "../plan/join-cgroup.ts";
+import type { Plan } from "../plan/order.ts";
+import { STATE_DIRECTORY } from "../plan/park.ts";
+import { type Bundle, type BundleText, readBundle, withRoot } from "./bundle.ts";
+import type { KnownCall, KnownCalls } from "./failure.ts";
+import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
+import { checkId } from "./id.ts";
+import { absoluteSources, type CreateOptions, checkPreserved, toInput } from "./input.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** The sources that a build was made from; there only in the compiled program. */
+declare const KONTENA_BUILD: string | undefined;
+
+/** What `create` needs of a plan. */
+export interface Compiled {
+  bundle: Bundle;
+  input: PlanInput;
+  /** CLONE_NEW* for clone3. */
+  namespaces: number;
+  encoded: EncodedPlan;
+  /** The call of an op, by its address in decimal. */
+  known(address: string): KnownCall | undefined;
+  /** The calls of `start`, as JSON of {@link KnownCalls}. */
+  startCalls: string;
+  /** How the plan is remembered; none for one that was made in another way. */
+  key?: string;
+}
+
+/** The part of a compiled plan that is the same for every container with the same key. */
+interface Remembered {
+  namespaces: number;
+  encoded: EncodedPlan;
+  known(address: string): KnownCall | undefined;
+  startCalls: string;
+  sources: PlanInput["host"]["sources"];
+  warnings: Problem[];
+}
+
+/** The cells that are filled in when the numbers of init's descriptors are known. */
+export const GIVEN = [SOCKET, STATE_DIRECTORY, LOWEST, BELOW, ABOVE, ABOVE_SLOTS, ...SLOTS] as const;
+
+function encode(plan: Plan): EncodedPlan {
+  const given = Object.fromEntries(GIVEN.map((name) => [name, 0]));
+  return encodePlan({ create: stepsOf(plan.create), start: stepsOf(plan.start) }, given);
+}
+
+/** Encodes a plan. */
+export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compiled {
+  const encoded = encode(plan);
+  const calls = new Map(encoded.ops.map(({ address, call }) => [String(address), call]));
+  const startCalls: KnownCalls = {};
+  for (const { address, call } of encoded.ops) {
+    const { call: name, at, fail } = call;
+    if (address < PLAN_BASE + encoded.parkedSize && fail !== undefined)
+      startCalls[address] = { call: name, at, fail };
+  }
+  return {
+    bundle,
+    input,
+    namespaces: plan.namespaces,
+    encoded,
+    known: (address) => calls.get(address),
+    startCalls: JSON.stringify(startCalls),
+  };
+}
+
+/** More than a handful of bundles at a time is a program's own affair. */
+const MOST_IN_MEMORY = 64;
+const memory = new Map<string, Remembered>();
+
+/** Reads a bundle and gives its plan, from memory when it is there. @throws KontenaError for whatever is wrong with it */
+export function compile(runtime: Runtime, options: CreateOptions): Compiled {
+  checkId(options.id);
+  const text = readBundle(options.bundle, options.config);
+  checkPreserved(options.preserveFds ?? 0);
+  const facts = gatherHost();
+  const key = keyOf(runtime, options, text, facts);
+  const known = memory.get(key) ?? readStored(runtime, key);
+  const again = known === undefined ? undefined : recall(runtime, options, text, facts, known);
+  if (known !== undefined && again !== undefined) {
+    remember(key, known);
+    return { ...again, key };
+  }
+  // Loaded here and not above: the schemas and the planner are most of the program.
+  const { prepareBundle } = require("./prepare.ts") as typeof import("./prepare.ts");
+  const warnings: Problem[] = [];
+  const { bundle, input, plan } = prepareBundle(runtime, options, text, facts, (warning) => {
+    warnings.push(warning);
+    tell(runtime, warning);
+  });
+  const compiled = compilePlan(bundle, input, plan);
+  const { namespaces, encoded, startCalls } = compiled;
+  remember(key, {
+    namespaces,
+    encoded,
+    known: compiled.known,
+    startCalls,
+    sources: input.host.sources,
+    warnings,
+  });
+  return { ...compiled, key };
+}
+
+function tell(runtime: Runtime, { message, at, hint }: Problem): void {
+  runtime.warn(message, { at, ...(hint ? { hint } : {}) });
+}
+
+function remember(key: string, plan: Remembered): void {
+  memory.delete(key);
+  memory.set(key, plan);
+  const [oldest] = memory.keys();
+  if (memory.size > MOST_IN_MEMORY && oldest !== undefined) memory.delete(oldest);
+}
+
+/** A remembered plan for this container; undefined when a bind mount's source is another kind of file now. */
+function recall(
+  runtime: Runtime,
+  options: CreateOptions,
+  text: BundleText,
+  facts: HostFacts,
+  plan: Remembered,
+): Compiled | undefined {
+  // The same text was checked when the plan was made.
+  const bundle = withRoot(text.path, parseJson(text.text) as Config);
+  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
+  if (JSON.stringify(sources) !== JSON.stringify(plan.sources)) return undefined;
+  for (const warning of plan.warnings) tell(runtime, warning);
+  const { namespaces, encoded, known, startCalls } = plan;
+  const input = toInput(runtime, options, bundle, { ...facts, sources });
+  return { bundle, input, namespaces, encoded, known, startCalls };
+}
+
+/** Everything that a plan depends on, in one hash that nobody can find a second text for. */
+function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts: HostFacts): string {
+  const hash = new Bun.CryptoHasher("sha256");
+  const { hierarchies, nofile, ...others } = facts;
+  // A path of a cgroup has room in steps: the container's name counts by its length.
+  const room = Math.max(0, ...hierarchies.map((h) => roomOf(h.mountpoint, options.id)));
+  const parts = [
+    typeof KONTENA_BUILD === "undefined" ? "" : KONTENA_BUILD,
+    Object.entries(others).map(([name, value]) => `${name}=${value}`),
+    `${nofile?.soft}:${nofile?.hard}`,
+    hierarchies.map((h) => `${h.version} ${h.mountpoint} ${h.options}`),
+    [runtime.rootless, runtime.cgroupManager, options.preserveFds, options.noPivot, room],
+    text.path,
+    text.text,
+  ];
+  for (const part of parts) hash.update(`${part}\0`);
+  return hash.digest("hex");
+}
+
+function roomOf(mountpoint: string, id: string): number {
+  return cgroupRoom(`${mountpoint}/kontena-${id}/tasks`) + cgroupRoom(`${mountpoint}/kontena-${id}`);
+}
+
+/** `@` is in no id: this is no container. */
+const STORE = "@plans";
+const MOST_STORED = 16;
+
+/** The head of a stored plan, one line of JSON; the plan's bytes and the calls of all ops, as JSON, follow. */
+interface Head extends Pick<Remembered, "namespaces" | "startCalls" | "sources" | "warnings"> {
+  size: number;
+  parkedSize: number;
+  firstOp: number;
+  cells: [string, number][];
+  buffers: [string, number][];
+}
+
+/** Keeps a plan for the next command; never a reason to fail. */
+export function storePlan(runtime: Runtime, { key }: Compiled): void {
+  const plan = key === undefined ? undefined : memory.get(key);
+  // A plan of sources that change as one works on them is no use to the next.
+  if (plan === undefined || typeof KONTENA_BUILD === "undefined") return;
+  const directory = join(runtime.root, STORE);
+  const path = join(directory, key as string);
+  const { encoded, namespaces, startCalls, sources, warnings } = plan;
+  const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
+  try {
+    if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    makeRoom(directory);
+    const calls = Object.fromEntries(
+      encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
+    );
+    const head: Head = {
+      ...{ namespaces, startCalls, sources, warnings, parkedSize, firstOp },
+      ...{ size: bytes.length, cells: [...cells], buffers: [...buffers] },
+    };
+    const temporary = `${path}.${process.pid}.new`;
+    writeFileSync(
+      temporary,
+      Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes, Buffer.from(JSON.stringify(calls))]),
+      {
+        mode: 0o600,
+      },
+    );
+    renameSync(temporary, path);
+  } catch (error) {
+    runtime.debug(`the plan is not kept: ${(error as Error).message}`);
+  }
+}
+
+/** The oldest make room for one more. */
+function makeRoom(directory: string): void {
+  const names = readdirSync(directory);
+  if (names.length < MOST_STORED) return;
+  const byAge = names
+    .map((name) => ({ path: join(directory, name), time: statSync(join(directory, name)).mtimeMs }))
+    .sort((a, b) => a.time - b.time);
+  for (const { path } of byAge.slice(0, names.length - MOST_STORED + 1)) rmSync(path, { force: true });
+}
+
+function readStored(runtime: Runtime, key: string): Remembered | undefined {
+  if (typeof KONTENA_BUILD === "undefined") return undefined;
+  const stored = readBytes(join(runtime.root, STORE, key));
+  if (stored === undefined) return undefined;
+  const end = stored.indexOf(0x0a);
+  const decoder = new TextDecoder();
+  const head = JSON.parse(decoder.decode(stored.subarray(0, end))) as Head;
+  const { namespaces, startCalls, sources, warnings, parkedSize, firstOp, size } = head;
+  const bytes = stored.subarray(end + 1, end + 1 + size);
+  let calls: KnownCalls | undefined;
+  const known = (address: string) => {
+    calls ??= JSON.parse(decoder.decode(stored.subarray(end + 1 + size))) as KnownCalls;
+    return calls[address];
+  };
+  const encoded = {
+    bytes,
+    parkedSize,
+    firstOp,
+    cells: new Map(head.cells),
+    buffers: new Map(head.buffers),
+    ops: [],
+  };
+  return { namespaces, encoded, known, startCalls, sources, warnings };
+}

@@ -1,0 +1,109 @@
+/** Bundle, host and options → the planner's input: what the config means here. */
+import { readlinkSync } from "node:fs";
+import { posix } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import type { Mount } from "../../spec/mounts.ts";
+import { KontenaError } from "../error.ts";
+import { type Host, isNew, type PlanInput } from "../plan/input.ts";
+import type { Bundle } from "./bundle.ts";
+import type { Runtime } from "./runtime.ts";
+
+export interface CreateOptions {
+  id: string;
+  /** Directory of the bundle. */
+  bundle: string;
+  /** Another config file than the bundle's config.json. */
+  config?: string;
+  /** Gets init's pid, as the host sees it, in decimal. */
+  pidFile?: string;
+  noPivot?: boolean;
+  noNewKeyring?: boolean;
+  /** How many descriptors from 3 on the program inherits. */
+  preserveFds?: number;
+}
+
+/**
+ * Without root's rights no other namespace can be made, so a user namespace is added that maps the program's user to the
+ * caller, as its owner would write it. The config file stays as it is; `explain` shows what was added.
+ */
+function impliedUserNamespace(runtime: Runtime, config: Config, host: Host): Config {
+  const namespaces = config.linux?.namespaces ?? [];
+  if (!runtime.rootless || host.uid === 0 || namespaces.length === 0 || isNew(config, "user")) return config;
+  runtime.debug("not root: adding a user namespace that maps root to the caller");
+  return { ...config, linux: { ...config.linux, namespaces: [...namespaces, { type: "user" }] } };
+}
+
+/** A user namespace without mappings maps root to the caller, the one mapping that needs no rights. */
+function defaultMappings(config: Config, host: Host): Config {
+  if (!isNew(config, "user")) return config;
+  const own = (hostID: number) => [{ containerID: 0, hostID, size: 1 }];
+  const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
+  return {
+    ...config,
+    linux: {
+      ...config.linux,
+      uidMappings: uidMappings.length > 0 ? uidMappings : own(host.uid),
+      gidMappings: gidMappings.length > 0 ? gidMappings : own(host.gid),
+    },
+  };
+}
+
+/** Where the container's cgroup lies below each hierarchy; a path that leaves it is refused. */
+export function cgroupPathOf(config: Config, id: string): string {
+  const asked = config.linux?.cgroupsPath;
+  if (asked === undefined || asked === "") return `/kontena-${id}`;
+  const path = posix.normalize(asked.startsWith("/") ? asked : `/${asked}`).replace(/\/$/, "");
+  if (path === "" || asked.split("/").includes(".."))
+    throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, {
+      at: "linux.cgroupsPath",
+    });
+  return path;
+}
+
+/** The source of a bind mount may be relative to the bundle (config.md, "Mounts"). */
+export function absoluteSources(config: Config, bundle: string): Config {
+  const { mounts } = config;
+  if (mounts === undefined || !mounts.some(isRelativeBind)) return config;
+  return {
+    ...config,
+    mounts: mounts.map((m) => (isRelativeBind(m) ? { ...m, source: posix.join(bundle, m.source ?? "") } : m)),
+  };
+}
+
+function isRelativeBind({ type, source, options }: Mount): boolean {
+  if (source === undefined || source.startsWith("/")) return false;
+  return type === "bind" || (options ?? []).some((option) => option === "bind" || option === "rbind");
+}
+
+/**
+ * The descriptors to preserve have to be the caller's. Bun opens some of its own as it starts, at the lowest numbers that
+ * are free: one that the caller didn't pass may be such a one.
+ */
+export function checkPreserved(count: number): void {
+  for (let fd = 3; fd < 3 + count; fd++) {
+    let target: string | undefined;
+    try {
+      target = readlinkSync(`/proc/self/fd/${fd}`);
+    } catch {
+      // told below
+    }
+    if (target !== undefined && !/^anon_inode:\[(eventpoll|eventfd)\]$/.test(target)) continue;
+    throw new KontenaError("USAGE", `--preserve-fds ${count}: descriptor ${fd} isn't open`, {
+      hint: `it means descriptors 3 to ${2 + count}, all of them`,
+    });
+  }
+}
+
+/** The planner's input, for a config that has been checked. */
+export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle, host: Host): PlanInput {
+  const given = absoluteSources(bundle.config, bundle.path);
+  const config = defaultMappings(impliedUserNamespace(runtime, given, host), host);
+  return {
+    config,
+    host,
+    rootfs: bundle.rootfs,
+    cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
+    preserveFds: options.preserveFds ?? 0,
+    noPivot: options.noPivot ?? false,
+  };
+}
