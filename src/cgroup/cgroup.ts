@@ -5,6 +5,8 @@
 import { existsSync, mkdirSync, openSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KontenaError } from "../error.ts";
+import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
+import { ERRNO, errnoName } from "../kernel/errno.ts";
 import { readText } from "../kernel/files.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import type { Hierarchy } from "../plan/input.ts";
@@ -130,13 +132,10 @@ const PATIENCE = 10_000;
 
 /** Removes the directory and those below; false when it isn't empty. */
 function removeTree(directory: string): boolean {
-  try {
-    rmdirSync(directory);
-    return true;
-  } catch (error) {
-    if (codeOf(error) === "ENOENT") return true;
-    if (codeOf(error) !== "EBUSY" && codeOf(error) !== "ENOTEMPTY") throw failed("remove", directory, error);
-  }
+  const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
+  if (result === 0 || result === -ERRNO.ENOENT) return true;
+  if (result !== -ERRNO.EBUSY && result !== -ERRNO.ENOTEMPTY)
+    throw failed("remove", directory, { code: errnoName(-result) });
   let empty = true;
   try {
     for (const entry of readdirSync(directory, { withFileTypes: true }))

@@ -13,7 +13,7 @@ import { parseJson } from "../../spec/json.ts";
 import type { Problem } from "../error.ts";
 import { type EncodedPlan, encodePlan, PLAN_BASE, SOCKET } from "../init/encode.ts";
 import { stepsOf } from "../init/step.ts";
-import { readBytes } from "../kernel/files.ts";
+import { readBytes, readText } from "../kernel/files.ts";
 import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, SLOTS } from "../plan/destination.ts";
 import type { PlanInput } from "../plan/input.ts";
 import { cgroupRoom } from "../plan/join-cgroup.ts";
@@ -173,11 +173,17 @@ function roomOf(mountpoint: string, id: string): number {
 
 /** `@` is in no id: this is no container. */
 const STORE = "@plans";
-const MOST_STORED = 16;
+/** Files: two a plan. */
+const MOST_STORED = 32;
 
-/** The head of a stored plan, one line of JSON; the plan's bytes and the calls of all ops, as JSON, follow. */
+/** Ending of the file with the calls of all ops, which only an error needs. */
+const CALLS = ".calls";
+
+/** Last in the file of a plan: the number of its bytes. */
+const SIZE_DIGITS = 12;
+
+/** What is said of a stored plan, as JSON behind its bytes. */
 interface Head extends Pick<Remembered, "namespaces" | "startCalls" | "sources" | "warnings"> {
-  size: number;
   parkedSize: number;
   firstOp: number;
   cells: [string, number][];
@@ -202,20 +208,21 @@ export function storePlan(runtime: Runtime, { key }: Compiled): void {
     );
     const head: Head = {
       ...{ namespaces, startCalls, sources, warnings, parkedSize, firstOp },
-      ...{ size: bytes.length, cells: [...cells], buffers: [...buffers] },
+      ...{ cells: [...cells], buffers: [...buffers] },
     };
-    const temporary = `${path}.${process.pid}.new`;
-    writeFileSync(
-      temporary,
-      Buffer.concat([Buffer.from(`${JSON.stringify(head)}\n`), bytes, Buffer.from(JSON.stringify(calls))]),
-      {
-        mode: 0o600,
-      },
-    );
-    renameSync(temporary, path);
+    // The calls first: a plan that is there is whole.
+    keep(`${path}${CALLS}`, JSON.stringify(calls));
+    const size = String(bytes.length).padStart(SIZE_DIGITS);
+    keep(path, Buffer.concat([bytes, Buffer.from(`${JSON.stringify(head)}${size}`)]));
   } catch (error) {
     runtime.debug(`the plan is not kept: ${(error as Error).message}`);
   }
+}
+
+function keep(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}.new`;
+  writeFileSync(temporary, content, { mode: 0o600 });
+  renameSync(temporary, path);
 }
 
 /** The oldest make room for one more. */
@@ -225,21 +232,23 @@ function makeRoom(directory: string): void {
   const byAge = names
     .map((name) => ({ path: join(directory, name), time: statSync(join(directory, name)).mtimeMs }))
     .sort((a, b) => a.time - b.time);
-  for (const { path } of byAge.slice(0, names.length - MOST_STORED + 1)) rmSync(path, { force: true });
+  for (const { path } of byAge.slice(0, names.length - MOST_STORED + 2)) rmSync(path, { force: true });
 }
 
 function readStored(runtime: Runtime, key: string): Remembered | undefined {
   if (typeof KONTENA_BUILD === "undefined") return undefined;
-  const stored = readBytes(join(runtime.root, STORE, key));
+  const path = join(runtime.root, STORE, key);
+  const stored = readBytes(path);
   if (stored === undefined) return undefined;
-  const end = stored.indexOf(0x0a);
-  const decoder = new TextDecoder();
-  const head = JSON.parse(decoder.decode(stored.subarray(0, end))) as Head;
-  const { namespaces, startCalls, sources, warnings, parkedSize, firstOp, size } = head;
-  const bytes = stored.subarray(end + 1, end + 1 + size);
+  // The plan's bytes, what is said of them, and how many they are.
+  const text = new TextDecoder();
+  const size = Number(text.decode(stored.subarray(-SIZE_DIGITS)));
+  const head = JSON.parse(text.decode(stored.subarray(size, -SIZE_DIGITS))) as Head;
+  const { namespaces, startCalls, sources, warnings, parkedSize, firstOp } = head;
+  const bytes = stored.subarray(0, size);
   let calls: KnownCalls | undefined;
   const known = (address: string) => {
-    calls ??= JSON.parse(decoder.decode(stored.subarray(end + 1 + size))) as KnownCalls;
+    calls ??= JSON.parse(readText(`${path}${CALLS}`)) as KnownCalls;
     return calls[address];
   };
   const encoded = {

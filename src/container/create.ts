@@ -2,7 +2,7 @@
  * create (runtime.md, "Create"): the container is made and its program waits. What would need cleaning is written to the
  * state before it exists, so that `delete --force` finds it whenever this process is killed.
  */
-import { closeSync, constants, openSync, readFileSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { joinCgroup, makeCgroup, openUnified, planCgroup, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
@@ -263,7 +263,8 @@ function prepareInit({ input }: Compiled, { state }: Making, pid: number): void 
 function finish(options: CreateOptions, prepared: Compiled, making: Making, planFd: number): void {
   const { directory, state } = making;
   const { encoded } = prepared;
-  const memory = readFileSync(join(directory, PLAN));
+  const memory = new Uint8Array(encoded.bytes.length);
+  syscall("pread64", planFd, memory, memory.length, 0);
   checkResults(prepared.input, encoded, memory);
   const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
   writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));

@@ -21,8 +21,10 @@ import {
 import { join } from "node:path";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
+import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
+import { ERRNO } from "../kernel/errno.ts";
 import { readText } from "../kernel/files.ts";
-import { syscall } from "../kernel/libc.ts";
+import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { checkId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -182,7 +184,9 @@ function inodeOf(path: string): number {
 }
 
 export function removeDirectory(directory: string): void {
-  for (const file of [FIFO, PLAN, START_OPS, `${STATE}.new`]) rmSync(join(directory, file), { force: true });
-  // The state goes last: what is left until then can still be told from a stranger's directory.
-  rmSync(directory, { recursive: true, force: true });
+  // The state goes last: until then the container can be deleted again.
+  for (const file of [FIFO, PLAN, START_OPS, `${STATE}.new`, STATE])
+    rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);
+  const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
+  if (result < 0 && result !== -ERRNO.ENOENT) rmSync(directory, { recursive: true, force: true });
 }
