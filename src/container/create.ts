@@ -12,25 +12,18 @@ import { awaitDone, moveAbove, openTalk, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
-import {
-  ABOVE,
-  ABOVE_SLOTS,
-  BELOW,
-  LOWEST,
-  MASK_DIRECTORY,
-  MASK_FILE,
-  ROOT,
-  SLOTS,
-} from "../plan/destination.ts";
+import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
 import { isNew } from "../plan/input.ts";
 import { cgroupTexts, joinsByItself } from "../plan/join-cgroup.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { EXEC_PATH } from "../plan/process.ts";
 import { type Compiled, compile, compilePlan, GIVEN } from "./compile.ts";
 import {
+  draftState,
   FIFO,
   makeDirectory,
   PLAN,
+  publishState,
   removeDirectory,
   START_OPS,
   type StoredState,
@@ -138,7 +131,9 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   if (cgroupPath !== undefined) state.cgroup = planCgroup(host.hierarchies, cgroupPath);
   writeState(directory, state);
   makeFifo(directory);
-  const cgroupFd = prepareCgroup(runtime, prepared, making);
+  // On v1 init needs its cgroups only some time after its birth, and makes its network namespace meanwhile.
+  const late = isLate(prepared);
+  const cgroupFd = late ? undefined : prepareCgroup(runtime, prepared, making);
   const { input, encoded } = prepared;
 
   const least = 3 + input.preserveFds;
@@ -172,10 +167,12 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   closeSync(theirs);
   making.descriptors.delete(theirs);
 
+  if (late) prepareCgroup(runtime, prepared, making);
   prepareInit(prepared, making, pid);
   if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
   // While init works on the other processor.
   writeStartOps(directory, prepared);
+  draftState(directory, { ...state, status: "created" });
   if (!awaitDone(ours)) throw initEnded(making, prepared, planFd);
   finish(options, prepared, making, planFd);
   if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
@@ -201,7 +198,6 @@ function fillIn({ encoded, input }: Compiled, { plan: memory, kept, lowest, abov
     [ABOVE]: above,
     [ABOVE_SLOTS]: firstSlot,
     [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
-    [MASK_FILE]: firstSlot + SLOTS.indexOf(MASK_FILE),
     [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
   };
   const { bytes, buffers } = encoded;
@@ -211,6 +207,11 @@ function fillIn({ encoded, input }: Compiled, { plan: memory, kept, lowest, abov
     const at = buffers.get(buffer);
     if (at !== undefined) putText(bytes, at, text, size);
   }
+}
+
+/** Nobody is born into a cgroup of v1; and root doesn't go without, which would change the plan. */
+function isLate({ input }: Pick<Compiled, "input">): boolean {
+  return input.host.uid === 0 && input.host.hierarchies.every((h) => h.version === 1);
 }
 
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
@@ -231,9 +232,9 @@ function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): nu
 }
 
 /** A user without rights on the cgroups runs containers without limits, as long as the config doesn't ask for any. */
-function mayGoWithout({ input }: Compiled, error: unknown): boolean {
+function mayGoWithout({ input }: Pick<Compiled, "input">, error: unknown): boolean {
   if (!(error instanceof KontenaError) || error.code !== "CGROUP_FAILED") return false;
-  const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "");
+  const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "") && !isLate({ input });
   return (
     refused && input.config.linux?.cgroupsPath === undefined && input.config.linux?.resources === undefined
   );
@@ -270,7 +271,7 @@ function finish(options: CreateOptions, prepared: Compiled, making: Making, plan
   writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
   if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
   state.status = "created";
-  writeState(directory, state);
+  publishState(directory);
 }
 
 /** What the ops after create's part are, for the `start` that has to tell of one that failed. */

@@ -101,9 +101,17 @@ function checkRoot(root: string): void {
 
 /** Replaces state.json as a whole: a reader sees the old one or the new one. */
 export function writeState(directory: string, state: StoredState): void {
-  const temporary = join(directory, `${STATE}.new`);
-  writeFileSync(temporary, JSON.stringify(state), { mode: 0o600 });
-  renameSync(temporary, join(directory, STATE));
+  draftState(directory, state);
+  publishState(directory);
+}
+
+/** The two halves of that: the first can be done while there is time, the second says that it is so. */
+export function draftState(directory: string, state: StoredState): void {
+  writeFileSync(join(directory, `${STATE}.new`), JSON.stringify(state), { mode: 0o600 });
+}
+
+export function publishState(directory: string): void {
+  renameSync(join(directory, `${STATE}.new`), join(directory, STATE));
 }
 
 /** Undefined when create was killed before it wrote any. */

@@ -71,18 +71,25 @@ export function sourceKinds(config: Config): Host["sources"] {
 /** What doesn't depend on the config. */
 export type HostFacts = Omit<Host, "sources">;
 
+/** What can't change while this process runs. */
+let constant: Pick<Host, "lastCap" | "firstUserNamespace" | "nofile"> | undefined;
+
 export function gatherHost(): HostFacts {
   const status = readText("/proc/self/status");
+  constant ??= {
+    lastCap: Number(readText("/proc/sys/kernel/cap_last_cap")),
+    firstUserNamespace: readText("/proc/self/uid_map").trim().endsWith(" 4294967295"),
+    // As it was when this process was started: the caller's of that time.
+    nofile: callersOpenFiles(),
+  };
   const ids = (name: string) => Number(field(status, name).split("\t")[1] ?? 0);
   return {
     uid: ids("Uid"),
     gid: ids("Gid"),
     permitted: BigInt(`0x${field(status, "CapPrm")}`),
     bounding: BigInt(`0x${field(status, "CapBnd")}`),
-    lastCap: Number(readText("/proc/sys/kernel/cap_last_cap")),
     ignoredSignals: signalsOf(field(status, "SigIgn")),
-    nofile: callersOpenFiles(),
-    firstUserNamespace: readText("/proc/self/uid_map").trim().endsWith(" 4294967295"),
+    ...constant,
     hierarchies: readHierarchies(),
   };
 }

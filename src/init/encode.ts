@@ -140,6 +140,7 @@ interface Linker {
   logs: Map<string, Node>;
   /** Nodes that stand for the beginning of a block that isn't linked yet. */
   restarts: Node[];
+  inBlock: boolean;
 }
 
 /** Turns steps into linked ops, from the last to the first, so that every successor exists when it is named. */
@@ -164,19 +165,21 @@ function link(
 
 /** Successors are named before the block's beginning has an op; those that mean it are set when it has. */
 function linkBlock(linker: Linker, steps: readonly Step[], after: Node | undefined): Node | undefined {
-  const outer = linker.restarts;
+  const { restarts: outer, inBlock } = linker;
   linker.restarts = [];
+  linker.inBlock = true;
   const entry = link(linker, steps, after, after);
   for (const node of linker.restarts) {
     if (node.on1 === RESTART) node.on1 = entry;
     if (node.on2 === RESTART) node.on2 = entry;
   }
   linker.restarts = outer;
+  linker.inBlock = inBlock;
   return entry;
 }
 
 function linkCall(linker: Linker, call: Call, next: Node | undefined, leave: Node | undefined): Node {
-  const node = newNode(call, next);
+  const node = newNode(call, call.after === "leave" ? leave : next);
   const { on, zero, otherwise, log } = call;
   if (on !== undefined)
     for (const name in on) {
@@ -210,6 +213,9 @@ function follow(
     case "again":
       return node;
     case "restart":
+      // Only errors of a call in a block: those are set when the block's beginning is known.
+      if (!linker.inBlock || outcome === node.call.zero || outcome === node.call.otherwise)
+        throw new RangeError(`${node.call.call}: "restart" is for an expected error in a block`);
       linker.restarts.push(node);
       return RESTART;
     case "leave":
@@ -413,7 +419,7 @@ export function encodePlan(
   options: EncodeOptions = {},
 ): EncodedPlan {
   const { arch = ARCH, base = PLAN_BASE, end = "exit" } = options;
-  const linker: Linker = { exit: newNode(EXIT, undefined), logs: new Map(), restarts: [] };
+  const linker: Linker = { exit: newNode(EXIT, undefined), logs: new Map(), restarts: [], inBlock: false };
   const last = end === "exit" ? linker.exit : undefined;
   const start = link(linker, sections.start, last, last);
   const create = link(linker, sections.create, start, start);
@@ -427,7 +433,8 @@ export function encodePlan(
   placeNodes(region, startNodes);
   // Start's ops name no op of create's, which is unmapped by then; create's end names start's first.
   writeNodes(region, startNodes, arch);
-  const parkedSize = allocate(region, 0, PAGE_MAX);
+  // What returns is never unmapped, and needs no border.
+  const parkedSize = allocate(region, 0, end === "return" ? OP_SIZE : PAGE_MAX);
   region.strings = new Map();
   placeNodes(region, createNodes);
   writeNodes(region, createNodes, arch);

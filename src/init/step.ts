@@ -56,6 +56,8 @@ export interface Call {
   at?: string | undefined;
   /** Name of the cell that keeps the result (or −errno). */
   save?: string;
+  /** After a success, where it isn't the next step: the end of the enclosing block. */
+  after?: "leave";
   /** Expected error numbers, two at most: an op has room for no more. */
   on?: Partial<Record<ErrnoName, Outcome>>;
   /** After a result of 0: end of file of a read, the child's side of a fork. */

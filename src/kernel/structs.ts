@@ -53,6 +53,12 @@ export interface CapUserHeader {
 /** asm/signal.h: the kernel's `struct sigaction`; all zero is SIG_DFL. */
 export type Sigaction = Record<string, never>;
 
+/** net/if.h: `struct ifreq` for SIOCSIFFLAGS; a name of at most 15 bytes. */
+export interface IfreqFlags {
+  name: string;
+  flags: number;
+}
+
 /** A set of signals, bit N−1 for signal N. */
 export type Sigset = bigint;
 
@@ -65,6 +71,7 @@ export interface StructValues {
   clone_args: CloneArgs;
   sigaction: Sigaction;
   sigset: Sigset;
+  ifreq_flags: IfreqFlags;
   /** A list of gid_t (32 bits each), as setgroups(2) takes it. */
   gid_list: readonly number[];
 }
@@ -110,6 +117,12 @@ const ENCODERS: { [N in StructName]: (value: StructValues[N]) => Uint8Array } = 
       v.cgroup ?? 0n,
     ),
   cap_user_header: (v) => u32s(v.version, v.pid),
+  ifreq_flags: (v) => {
+    const bytes = new Uint8Array(40);
+    new TextEncoder().encodeInto(v.name, bytes.subarray(0, 15));
+    new DataView(bytes.buffer).setInt16(16, v.flags, true);
+    return bytes;
+  },
   sigset: (v) => u64s(v),
   sigaction: () => new Uint8Array(32),
   gid_list: (v) => u32s(...v),

@@ -32,6 +32,7 @@ import {
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { RLIM_INFINITY, RLIMIT } from "../kernel/consts/resource.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
+import { IFF, SIOCSIFFLAGS } from "../kernel/consts/socket.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 
 type Names = Readonly<Record<string, number>>;
@@ -92,6 +93,8 @@ function describeStruct(arg: Struct): string {
       return "{sa_handler=SIG_DFL}";
     case "sigset":
       return arg.value === 0n ? "[]" : `[0x${BigInt.asUintN(64, arg.value).toString(16)}]`;
+    case "ifreq_flags":
+      return `{ifr_name="${arg.value.name}", ifr_flags=${flagNames(arg.value.flags, IFF)}}`;
     case "gid_list":
       return `[${arg.value.join(", ")}]`;
     case "clone_args":
@@ -141,6 +144,7 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   fsmount: { 1: (value) => (value === 1 ? "FSMOUNT_CLOEXEC" : String(value)), 2: flags(MOUNT_ATTR) },
   mount: { 3: flags(MS) },
   umount2: { 1: flags(UMOUNT) },
+  ioctl: { 1: (value) => (value === SIOCSIFFLAGS ? "SIOCSIFFLAGS" : String(value)) },
   unshare: { 0: flags(CLONE) },
   umask: { 0: octal },
   prctl: {

@@ -9,18 +9,17 @@ import { S_IF } from "../kernel/consts/stat.ts";
 
 /** Descriptor of the root file system's top, from root.ts. */
 export const ROOT = "root";
-/** What covers masked paths, from paths.ts. */
-export const MASK_FILE = "mask for files";
+/** What covers masked directories, from paths.ts. */
 export const MASK_DIRECTORY = "mask for directories";
 /** The descriptors that init keeps until the root is entered: each has a number of its own, above all others. */
-export const SLOTS = [ROOT, MASK_FILE, MASK_DIRECTORY] as const;
+export const SLOTS = [ROOT, MASK_DIRECTORY] as const;
 export type Slot = (typeof SLOTS)[number];
 
 /** Cells with the bounds of the numbers that are nobody's: below the kept descriptors, and above them. */
 export const LOWEST = "lowest descriptor";
 export const BELOW = "last descriptor below the kept ones";
 export const ABOVE = "first descriptor above the kept ones";
-export const ABOVE_SLOTS = "first descriptor of the root and the masks";
+export const ABOVE_SLOTS = "first descriptor of the root and the mask";
 
 /** Gives the descriptor in cell `from` the number of a slot. */
 export function keepAs(slot: Slot, from: string, at: string | undefined): Step {

@@ -19,12 +19,12 @@ export const NAMESPACES = {
 export type NamespaceType = keyof typeof NAMESPACES;
 
 /**
- * What clone3 creates. Not the cgroup namespace: its root is the cgroup that its creator is in, and on v1 the child is
+ * What clone3 creates. Not the network namespace: see network.ts. Not the cgroup namespace: its root is the cgroup that its creator is in, and on v1 the child is
  * moved into the container's only after its birth. Not the time namespace: execve would freeze its offsets.
  */
 export function cloneFlags(config: Config): number {
   let flags = 0;
-  for (const type of ["uts", "mount", "pid", "ipc", "network", "user"] as const)
+  for (const type of ["uts", "mount", "pid", "ipc", "user"] as const)
     if (isNew(config, type)) flags |= NAMESPACES[type].flag;
   return flags;
 }

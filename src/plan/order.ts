@@ -11,6 +11,7 @@ import type { PlanInput } from "./input.ts";
 import { joinCgroups } from "./join-cgroup.ts";
 import { mounts } from "./mounts.ts";
 import { cgroupNamespace, cloneFlags } from "./namespaces.ts";
+import { loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
 import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirectory } from "./process.ts";
@@ -39,19 +40,20 @@ export function planContainer(input: PlanInput): Plan {
   return {
     namespaces: cloneFlags(input.config),
     create: [
-      phase("birth", [BORN]),
+      phase("birth", networkNamespace(input), [BORN]),
       // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
       phase("user", becomeRoot(input), notDumpable()),
       phase("inherited", inherited()),
+      phase("network", [{ block: loopback(input) }]),
       // The namespace's root is the cgroup that its creator is in.
       phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
-      // The mask is the host's /dev/null, so it is taken while the host can still be seen.
       phase("root", prepareRoot(input), prepareMasks(input)),
       phase("mounts", mounts(input)),
       // After the mounts: /dev is usually one of them.
       phase("devices", devices(input)),
-      phase("pivot", enterRoot(input)),
+      // A file's mask is the host's /dev/null, so this comes while the host can still be seen.
       phase("paths", maskPaths(input), readonlyPaths(input), readonlyRoot(input)),
+      phase("pivot", enterRoot(input)),
       phase("uts", uts(input)),
       // No descriptor of the host is open when paths of the config are followed from here on (CVE-2024-21626).
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),

@@ -2,14 +2,15 @@
 import { cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { keepAs, MASK_DIRECTORY, MASK_FILE, openIfThere, sweep, swept } from "./destination.ts";
+import { keepAs, MASK_DIRECTORY, openIfThere, sweep, swept } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
 import { openFileSystem } from "./mounts.ts";
 
-const FILE = "copy of /dev/null";
 const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
 const CLONE_EMPTY = OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC | AT_EMPTY_PATH;
+/** Nobody changes the mode or owner of what lies below through the mask, or runs it. */
+const MASK_FLAGS = MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NOEXEC;
 
 const failure = (message: string, path: string): Failure => ({
   code: "PATH_PROTECTION_FAILED",
@@ -17,47 +18,19 @@ const failure = (message: string, path: string): Failure => ({
   path,
 });
 
-/**
- * Before pivot_root: what will cover the masked paths. The file is the host's /dev/null, not the container's, which could
- * be anything (CVE-2025-31133), and read-only, so that its mode and owner can't be changed through the mask.
- */
+/** One empty file system for all masked directories. */
 export function prepareMasks({ config }: PlanInput): Step[] {
   if ((config.linux?.maskedPaths ?? []).length === 0) return [];
   const at = "linux.maskedPaths";
-  const fail = failure("cannot prepare the masks", "/dev/null");
-  const attr_set = MOUNT_ATTR.MOUNT_ATTR_RDONLY | MOUNT_ATTR.MOUNT_ATTR_NOSUID | MOUNT_ATTR.MOUNT_ATTR_NOEXEC;
+  const data = [
+    { key: "mode", value: "555" },
+    { key: "nr_inodes", value: "1" },
+    { key: "size", value: "4k" },
+  ];
+  const set = MASK_FLAGS | MOUNT_ATTR.MOUNT_ATTR_NODEV;
+  const fail = failure("cannot prepare the mask for directories", "/");
   return [
-    {
-      call: "open_tree",
-      args: [AT_FDCWD, "/dev/null", OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
-      why: "the host's /dev/null will cover files",
-      at,
-      save: FILE,
-      fail,
-    },
-    {
-      call: "mount_setattr",
-      args: [cell(FILE), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set }), 32],
-      why: "nobody changes its mode or owner through the mask",
-      at,
-      fail,
-    },
-    ...openFileSystem(
-      { type: "tmpfs", source: "tmpfs" },
-      {
-        set: attr_set | MOUNT_ATTR.MOUNT_ATTR_NODEV,
-        flags: [],
-        data: [
-          { key: "mode", value: "555" },
-          { key: "nr_inodes", value: "1" },
-          { key: "size", value: "4k" },
-        ],
-      },
-      at,
-      DIRECTORY,
-      fail,
-    ),
-    keepAs(MASK_FILE, FILE, at),
+    ...openFileSystem({ type: "tmpfs", source: "tmpfs" }, { set, flags: [], data }, at, DIRECTORY, fail),
     keepAs(MASK_DIRECTORY, DIRECTORY, at),
     ...sweep("temporary"),
   ];
@@ -69,34 +42,53 @@ export function maskPaths({ config }: PlanInput): Step[] {
   return swept(paths.map((path, i) => maskPath(path, `linux.maskedPaths[${i}]`)));
 }
 
+/**
+ * A file is covered by the host's /dev/null, not by the container's, which could be anything (CVE-2025-31133). Each mask is
+ * made only when it is needed: a mount that ends unused costs a wait for all processors.
+ */
 function maskPath(path: string, at: string): Step[] {
   const fail = failure(`cannot mask ${path}`, path);
   const place = `${at} place`;
   const cover = `${at} cover`;
-  const clone = (mask: string, why: string): Step => ({
-    call: "open_tree",
-    args: [cell(mask), "", CLONE_EMPTY],
-    why,
-    at,
-    save: cover,
-    fail,
-  });
-  const inside = `${at} inside`;
+  const file: Step[] = [
+    {
+      call: "open_tree",
+      args: [AT_FDCWD, "/dev/null", OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
+      why: "it is a file: the host's /dev/null will cover it",
+      at,
+      save: cover,
+      fail,
+    },
+    {
+      call: "mount_setattr",
+      args: [cell(cover), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set: MASK_FLAGS }), 32],
+      why: "nobody changes its mode or owner through the mask",
+      at,
+      after: "leave",
+      fail,
+    },
+  ];
   return [
     openIfThere({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }),
     {
       block: [
-        clone(MASK_FILE, "a file's mask"),
         {
           call: "openat",
           args: [cell(place), ".", O.O_PATH | O.O_CLOEXEC],
           why: "is it a directory?",
           at,
-          save: inside,
-          on: { ENOTDIR: "leave" },
+          save: `${at} inside`,
+          on: { ENOTDIR: file },
           fail,
         },
-        clone(MASK_DIRECTORY, "a directory's mask"),
+        {
+          call: "open_tree",
+          args: [cell(MASK_DIRECTORY), "", CLONE_EMPTY],
+          why: "it is: the empty file system will cover it",
+          at,
+          save: cover,
+          fail,
+        },
       ],
     },
     {

@@ -1,9 +1,15 @@
 /** sys/socket.h and poll.h. */
 export const AF_UNIX = 1;
+export const AF_INET = 2;
 export const SOCK = {
   SOCK_STREAM: 1,
+  SOCK_DGRAM: 2,
   SOCK_SEQPACKET: 5,
   SOCK_CLOEXEC: 0o2000000,
   SOCK_NONBLOCK: 0o4000,
 } as const;
 export const POLL = { POLLIN: 1, POLLERR: 8, POLLHUP: 16 } as const;
+
+/** linux/sockios.h and net/if.h. */
+export const SIOCSIFFLAGS = 0x8914;
+export const IFF = { IFF_UP: 0x1, IFF_RUNNING: 0x40 } as const;
