@@ -32,7 +32,11 @@ export function joinCgroups(input: PlanInput): Step[] {
     .filter((h) => h.version === 1)
     .flatMap((h): Step[] => {
       const name = `cgroup ${h.options.join()}`;
-      const fail: Failure = { code: "CGROUP_FAILED", message: `cannot enter the container's ${name}` };
+      const fail: Failure = {
+        code: "CGROUP_FAILED",
+        message: `cannot enter the container's ${name}`,
+        path: h.mountpoint,
+      };
       const at = "linux.cgroupsPath";
       return [
         {

@@ -10,19 +10,18 @@ import {
   PARK_ADDRESS,
   PARK_LENGTH,
   PLAN_BASE,
-  readRecord,
   reachedExecve,
-  SOCKET,
+  readRecord,
   type Sections,
+  SOCKET,
   UNSET,
 } from "../../src/init/encode.ts";
 import { OP_OFFSET, OP_SIZE } from "../../src/init/op.ts";
-import { buffer, type Call, cell, type Step, struct } from "../../src/init/step.ts";
+import { buffer, type Call, cell, type Step, stepsOf, struct } from "../../src/init/step.ts";
 import { ERRNO } from "../../src/kernel/errno.ts";
 import { syscallNumber } from "../../src/kernel/syscalls.ts";
-import { stepsOf } from "../../src/init/step.ts";
-import { planContainer } from "../../src/plan/order.ts";
 import { SLOTS } from "../../src/plan/destination.ts";
+import { planContainer } from "../../src/plan/order.ts";
 import { SAMPLE_NAMES, sample } from "../plan/samples.ts";
 
 const PAGE = 4096;
@@ -70,8 +69,11 @@ function opAt({ bytes }: EncodedPlan, address: number, base = PLAN_BASE): Decode
   };
 }
 
-const encode = (create: readonly Step[], start: readonly Step[] = [], given: Record<string, number | bigint> = {}) =>
-  encodePlan({ create, start }, { [SOCKET]: 9, ...given });
+const encode = (
+  create: readonly Step[],
+  start: readonly Step[] = [],
+  given: Record<string, number | bigint> = {},
+) => encodePlan({ create, start }, { [SOCKET]: 9, ...given });
 
 /** Address of the op of the first call with this `why`. */
 function addressOf(plan: EncodedPlan, why: string): number {
@@ -115,7 +117,11 @@ describe("arguments", () => {
     ]);
     const address = BigInt(PLAN_BASE + cellOffset(plan, "fd"));
     expect(opOf(plan, "openat").result).toBe(Number(address));
-    expect(opOf(plan, "write").args.filter((_, i) => i !== 1).slice(0, 2)).toEqual([address, address]);
+    expect(
+      opOf(plan, "write")
+        .args.filter((_, i) => i !== 1)
+        .slice(0, 2),
+    ).toEqual([address, address]);
     expect(opOf(plan, "write").cells).toBe(0b101);
   });
 
@@ -175,7 +181,12 @@ describe("successors", () => {
       errno1: 0,
     });
     expect(opOf(plan, "b").next).toBe(exitOf(plan));
-    expect(opAt(plan, exitOf(plan))).toMatchObject({ nr: syscallNumber("exit_group"), next: 0, onFail: 0, record: 0 });
+    expect(opAt(plan, exitOf(plan))).toMatchObject({
+      nr: syscallNumber("exit_group"),
+      next: 0,
+      onFail: 0,
+      record: 0,
+    });
     expect(opAt(plan, exitOf(plan)).args[0]).toBe(BigInt(EXIT_FAILED));
   });
 
@@ -229,7 +240,19 @@ describe("successors", () => {
   test("`leave` skips the rest of its own block, from a branch too, and not of the block around it", () => {
     const skipped = call("getuid", [], { why: "skipped" });
     const plan = encode([
-      { block: [{ block: [a({ on: { ENOENT: "leave", EIO: [call("getpid", [], { why: "branch", on: { EPERM: "leave" } })] } }), skipped] }, b] },
+      {
+        block: [
+          {
+            block: [
+              a({
+                on: { ENOENT: "leave", EIO: [call("getpid", [], { why: "branch", on: { EPERM: "leave" } })] },
+              }),
+              skipped,
+            ],
+          },
+          b,
+        ],
+      },
       c,
     ]);
     expect(opOf(plan, "a").onErrno1).toBe(addressOf(plan, "b"));
@@ -239,10 +262,19 @@ describe("successors", () => {
   });
 
   test("`restart` begins its own block anew", () => {
-    const plan = encode([b, { block: [a({}), call("write", [1, "", 0], { why: "w", on: { EPIPE: "restart" } }), c] }]);
+    const plan = encode([
+      b,
+      { block: [a({}), call("write", [1, "", 0], { why: "w", on: { EPIPE: "restart" } }), c] },
+    ]);
     expect(opOf(plan, "w").onErrno1).toBe(addressOf(plan, "a"));
     const nested = encode([
-      { block: [b, { block: [a({ on: { EIO: "restart" } })] }, call("getppid", [], { why: "w", on: { EIO: "restart" } })] },
+      {
+        block: [
+          b,
+          { block: [a({ on: { EIO: "restart" } })] },
+          call("getppid", [], { why: "w", on: { EIO: "restart" } }),
+        ],
+      },
     ]);
     expect(opOf(nested, "a").onErrno1).toBe(addressOf(nested, "a"));
     expect(opOf(nested, "w").onErrno1).toBe(addressOf(nested, "b"));
@@ -283,7 +315,11 @@ describe("a pause", () => {
     const read = plan.ops.find((op) => op.call.call === "read")?.address ?? 0;
     expect(plan.firstOp).toBe(write);
     expect(opAt(plan, write).next).toBe(read);
-    expect(opAt(plan, read)).toMatchObject({ next: addressOf(plan, "getpid"), onZero: exitOf(plan), onFail: exitOf(plan) });
+    expect(opAt(plan, read)).toMatchObject({
+      next: addressOf(plan, "getpid"),
+      onZero: exitOf(plan),
+      onFail: exitOf(plan),
+    });
     expect(wordAt(plan, cellOffset(plan, SOCKET))).toBe(9n);
   });
 
@@ -330,8 +366,13 @@ describe("memory", () => {
 
   test("grows with the plan, and no two things in it overlap", () => {
     const long = "x".repeat(100_000);
-    const steps = Array.from({ length: 1000 }, (_, i) => call("chdir", [`${long.slice(0, i)}${i}`], { why: `${i}` }));
-    const plan = encode([...steps, call("chdir", [long], { why: "long" })], [call("execve", [long, 0, 0], { why: "e" })]);
+    const steps = Array.from({ length: 1000 }, (_, i) =>
+      call("chdir", [`${long.slice(0, i)}${i}`], { why: `${i}` }),
+    );
+    const plan = encode(
+      [...steps, call("chdir", [long], { why: "long" })],
+      [call("execve", [long, 0, 0], { why: "e" })],
+    );
     expect(plan.bytes.length).toBeGreaterThan(64 * 1024);
     for (const i of [0, 1, 500, 999])
       expect(textAt(plan, opOf(plan, `${i}`).args[0] as bigint)).toBe(`${long.slice(0, i)}${i}`);
@@ -341,11 +382,15 @@ describe("memory", () => {
 
   test("lies at another base for the loader", () => {
     const base = 0x7f00_0000_0000;
-    const plan = encodePlan({ create: [call("chdir", ["/x"]), call("getpid")], start: [] }, {}, { base, end: "return" });
+    const plan = encodePlan(
+      { create: [call("chdir", ["/x"]), call("getpid")], start: [] },
+      {},
+      { base, end: "return" },
+    );
     expect(plan.firstOp).toBeGreaterThan(base);
     const op = opAt(plan, plan.firstOp, base);
     expect(op.record).toBe(base);
-    expect(op.next - op.next % 8).toBeGreaterThan(base);
+    expect(op.next - (op.next % 8)).toBeGreaterThan(base);
     expect(Number(op.args[0])).toBeGreaterThan(base);
   });
 
@@ -398,8 +443,17 @@ describe("a failure record", () => {
 describe.each(SAMPLE_NAMES)("start's part of the plan of %s", (name) => {
   const input = sample(name);
   const { create, start } = planContainer(input);
-  const given = ["init socket", "state directory", "lowest descriptor", "last descriptor below the kept ones"];
-  const more = ["first descriptor above the kept ones", "first descriptor of the root and the masks", ...SLOTS];
+  const given = [
+    "init socket",
+    "state directory",
+    "lowest descriptor",
+    "last descriptor below the kept ones",
+  ];
+  const more = [
+    "first descriptor above the kept ones",
+    "first descriptor of the root and the masks",
+    ...SLOTS,
+  ];
   const cells = Object.fromEntries([...given, ...more].map((n, i) => [n, 10 + i]));
   const plan = encodePlan({ create: stepsOf(create), start: stepsOf(start) }, cells);
   const end = PLAN_BASE + plan.parkedSize;

@@ -3,12 +3,12 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { KontenaError } from "../../src/error.ts";
 import { EXIT_FAILED, PLAN_BASE, UNSET } from "../../src/init/encode.ts";
 import { chooseNumbers } from "../../src/init/spawn.ts";
 import { cell } from "../../src/init/step.ts";
 import { CLONE } from "../../src/kernel/consts/sched.ts";
 import { rawSyscall } from "../../src/kernel/libc.ts";
-import { KontenaError } from "../../src/error.ts";
 import { becomeRoot, notDumpable } from "../../src/plan/user.ts";
 import { inputOf, withNamespaces } from "../plan/helpers.ts";
 import { BORN, call, children, descriptors, endAll, exit, LAST_CAP, openPipe, park } from "./helpers/park.ts";
@@ -96,7 +96,11 @@ asRoot(`a failing step ends init, and plan memory tells which one and why${noRoo
 asRoot(`a step that is tried again goes on when its time has come${noRoot}`, () => {
   const directory = mkdtempSync(join(tmpdir(), "kontena-again-"));
   const path = join(directory, "file");
-  const init = park([BORN, call("openat", [-100, path, 0], { save: "fd", on: { ENOENT: "again" } }), exit(3)]);
+  const init = park([
+    BORN,
+    call("openat", [-100, path, 0], { save: "fd", on: { ENOENT: "again" } }),
+    exit(3),
+  ]);
   init.go();
   Bun.sleepSync(5);
   writeFileSync(path, "");
@@ -120,10 +124,13 @@ asRoot(`two inits that wait at once are started in reverse order, each with its 
 });
 
 asRoot(`the start section runs when create's is unmapped${noRoot}`, () => {
-  const init = park(
-    [BORN, call("getpid")],
-    { start: [call("munmap", [cell("create section"), cell("create section's length")]), call("getuid", [], { save: "uid" }), exit(9)] },
-  );
+  const init = park([BORN, call("getpid")], {
+    start: [
+      call("munmap", [cell("create section"), cell("create section's length")]),
+      call("getuid", [], { save: "uid" }),
+      exit(9),
+    ],
+  });
   init.go();
   expect(init.end()).toBe(9);
   expect(init.cell("uid")).toBe(0n);
@@ -142,8 +149,13 @@ describe("a parked init", () => {
     expect(init.link("exe")).toStartWith("/memfd:kontena-init");
     expect(init.proc("environ")).toBe("");
     expect(init.proc("cmdline")).toBe("kontena-init\0");
-    const mapped = init.proc("maps").trim().split("\n").map((line) => line.split(/\s+/)[5] ?? "");
-    for (const name of mapped) expect(name).toMatch(/^(\/memfd:(kontena-init|plan)|\[(stack|vdso|vvar\w*|vsyscall)\]|)$/);
+    const mapped = init
+      .proc("maps")
+      .trim()
+      .split("\n")
+      .map((line) => line.split(/\s+/)[5] ?? "");
+    for (const name of mapped)
+      expect(name).toMatch(/^(\/memfd:(kontena-init|plan)|\[(stack|vdso|vvar\w*|vsyscall)\]|)$/);
     expect(init.proc("maps")).toContain(`${PLAN_BASE.toString(16)}-`);
     expect(() => openSync(`/proc/${init.pid}/exe`, "r+")).toThrow(/ETXTBSY|EPERM/);
   });
@@ -165,7 +177,8 @@ describe("a parked init", () => {
   });
 
   asRoot(`keeps the preserved descriptors at their numbers${noRoot}`, () => {
-    const file = readFileSync("/proc/self/stat", "utf8").slice(0, 0) === "" ? openSync("/etc/hostname", "r") : -1;
+    const file =
+      readFileSync("/proc/self/stat", "utf8").slice(0, 0) === "" ? openSync("/etc/hostname", "r") : -1;
     // The numbers from 3 on are this process's own; only as many as are open can be preserved.
     const open = new Set(descriptors());
     let count = 0;
@@ -184,20 +197,32 @@ describe("in a user namespace of its own", () => {
     expect(init.link("ns/user")).not.toBe(readLinkOfSelf("user"));
   });
 
-  asRoot(`init becomes root with full rights and no ambient capabilities when they are mapped${noRoot}`, () => {
-    const input = inputOf({ linux: withNamespaces("user") });
-    const init = park([BORN, ...becomeRoot(input), ...notDumpable(), call("getuid", [], { save: "uid" }), { pause: "x", why: "x" }], {
-      namespaces: CLONE.CLONE_NEWUSER | CLONE.CLONE_NEWUTS,
-    });
-    writeFileSync(`/proc/${init.pid}/uid_map`, "0 100000 10");
-    writeFileSync(`/proc/${init.pid}/gid_map`, "0 100000 10");
-    init.go();
-    expect(init.done()).toBe(true);
-    expect(init.cell("uid")).toBe(0n);
-    expect(init.status("Uid")).toBe("100000\t100000\t100000\t100000");
-    expect(init.status("CapEff")).toBe(ALL);
-    expect(init.status("CapAmb")).toBe("0000000000000000");
-  });
+  asRoot(
+    `init becomes root with full rights and no ambient capabilities when they are mapped${noRoot}`,
+    () => {
+      const input = inputOf({ linux: withNamespaces("user") });
+      const init = park(
+        [
+          BORN,
+          ...becomeRoot(input),
+          ...notDumpable(),
+          call("getuid", [], { save: "uid" }),
+          { pause: "x", why: "x" },
+        ],
+        {
+          namespaces: CLONE.CLONE_NEWUSER | CLONE.CLONE_NEWUTS,
+        },
+      );
+      writeFileSync(`/proc/${init.pid}/uid_map`, "0 100000 10");
+      writeFileSync(`/proc/${init.pid}/gid_map`, "0 100000 10");
+      init.go();
+      expect(init.done()).toBe(true);
+      expect(init.cell("uid")).toBe(0n);
+      expect(init.status("Uid")).toBe("100000\t100000\t100000\t100000");
+      expect(init.status("CapEff")).toBe(ALL);
+      expect(init.status("CapAmb")).toBe("0000000000000000");
+    },
+  );
 });
 
 test.skipIf(noRoot !== "").each([0, CLONE.CLONE_NEWUSER])(
@@ -206,7 +231,14 @@ test.skipIf(noRoot !== "").each([0, CLONE.CLONE_NEWUSER])(
     const dumpable = (save: string) => call("prctl", [PR_GET_DUMPABLE, 0, 0, 0, 0], { save });
     const input = inputOf({ linux: withNamespaces(...(namespaces === 0 ? [] : ["user"])) });
     const init = park(
-      [BORN, dumpable("before"), ...becomeRoot(input), ...notDumpable(), dumpable("after"), { pause: "x", why: "x" }],
+      [
+        BORN,
+        dumpable("before"),
+        ...becomeRoot(input),
+        ...notDumpable(),
+        dumpable("after"),
+        { pause: "x", why: "x" },
+      ],
       { namespaces },
     );
     if (namespaces !== 0)
@@ -227,7 +259,11 @@ describe("this process", () => {
 
   asRoot(`stays dumpable, with its signal mask and its ids, whatever it has cloned${noRoot}`, () => {
     const before = mask();
-    for (const namespaces of [0, CLONE.CLONE_NEWUSER | CLONE.CLONE_NEWPID, CLONE.CLONE_NEWNS | CLONE.CLONE_NEWUTS]) {
+    for (const namespaces of [
+      0,
+      CLONE.CLONE_NEWUSER | CLONE.CLONE_NEWPID,
+      CLONE.CLONE_NEWNS | CLONE.CLONE_NEWUTS,
+    ]) {
       park([BORN], { namespaces });
       expect(rawSyscall("prctl", PR_GET_DUMPABLE, 0, 0, 0, 0)).toBe(1);
       expect(mask()).toBe(before);

@@ -10,7 +10,8 @@ const isOpen = (fd: number) => {
     return false;
   }
 };
-const flagsOf = (fd: number) => Number.parseInt(/flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "0", 8);
+const flagsOf = (fd: number) =>
+  Number.parseInt(/flags:\s*(\d+)/.exec(readFileSync(`/proc/self/fdinfo/${fd}`, "utf8"))?.[1] ?? "0", 8);
 const CLOEXEC = 0o2000000;
 const NONBLOCK = 0o4000;
 

@@ -14,7 +14,7 @@ import { exitStatus, KontenaError } from "../../src/error.ts";
 import type { Call, Outcome, Step } from "../../src/init/step.ts";
 import { errnoText } from "../../src/kernel/errno.ts";
 import type { Plan } from "../../src/plan/order.ts";
-import { cgroupsNamed, openBox, test, type TestBundle, type TestConfig } from "./helpers.ts";
+import { cgroupsNamed, openBox, type TestBundle, type TestConfig, test } from "./helpers.ts";
 
 const box = openBox("failing");
 const runtime = openRuntime({ root: box.root, warn: () => {}, debug: () => {} });
@@ -30,7 +30,11 @@ interface Place {
 }
 
 /** Visits every call of some steps, those behind outcomes too, and gives the steps with what `visit` returns for each. */
-function mapCalls(steps: readonly Step[], aside: boolean, visit: (call: Call, aside: boolean) => Call): Step[] {
+function mapCalls(
+  steps: readonly Step[],
+  aside: boolean,
+  visit: (call: Call, aside: boolean) => Call,
+): Step[] {
   const mapOutcome = (outcome: Outcome): Outcome =>
     typeof outcome === "string" ? outcome : mapCalls(outcome, true, visit);
   return steps.map((step): Step => {
@@ -51,7 +55,9 @@ function mapPlan(plan: Plan, visit: (place: Place) => Call): Plan {
   const part = (name: "create" | "start") =>
     plan[name].map(({ phase, steps }) => ({
       phase,
-      steps: mapCalls(steps, false, (call, aside) => visit({ number: number++, phase, part: name, call, aside })),
+      steps: mapCalls(steps, false, (call, aside) =>
+        visit({ number: number++, phase, part: name, call, aside }),
+      ),
     }));
   return { ...plan, create: part("create"), start: part("start") };
 }
@@ -68,7 +74,8 @@ function placesOf(plan: Plan): Place[] {
 /** close(2) of a descriptor that nobody has: EBADF. It takes no notice of the arguments that it gets besides. */
 const failing = (call: Call): Call => ({ ...call, call: "close", args: [-1, ...call.args].slice(0, 6) });
 
-const labelOf = ({ phase, call }: Place) => `${phase}: ${call.call} (${call.why}${call.at ? `, ${call.at}` : ""})`;
+const labelOf = ({ phase, call }: Place) =>
+  `${phase}: ${call.call} (${call.why}${call.at ? `, ${call.at}` : ""})`;
 
 const descriptors = () => readdirSync("/proc/self/fd").length;
 const children = () =>
@@ -76,7 +83,9 @@ const children = () =>
     readFileSync(`/proc/self/task/${task}/children`, "utf8").split(" ").filter(Boolean),
   );
 const mountsOf = (id: string) =>
-  readFileSync("/proc/self/mountinfo", "utf8").split("\n").filter((line) => line.includes(`/${id}`));
+  readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(`/${id}`));
 
 /** All that a container could leave: zombies and descriptors of this process too. */
 const left = (id: string) => ({
@@ -155,7 +164,6 @@ function failEach(patch: (config: TestConfig) => void): string[] {
   const bundle = box.bundle({ args: ["sleep", "1000"], patch });
   // Once without a failure: what is mapped and opened once a process is there now, and the plan works at all.
   expect(runWith(bundle, box.next(), -1).got).toBeUndefined();
-  const before = left("nothing");
 
   const places = placesOf(prepare(runtime, { id: box.next(), bundle: bundle.directory }).plan);
   // Whatever they say, the plan goes on: looking for the program, and giving up what can't be given up.
@@ -165,11 +173,13 @@ function failEach(patch: (config: TestConfig) => void): string[] {
   const reached: string[] = [];
   for (const place of canFail) {
     const id = box.next();
+    const before = left(id);
     const { got, wanted } = runWith(bundle, id, place.number);
     if (got !== undefined && place.aside) reached.push(labelOf(place));
     if (got === undefined && !place.aside) wrong[labelOf(place)] = "nothing failed";
     if (got !== undefined && !Bun.deepEquals(got, wanted)) wrong[labelOf(place)] = { got, wanted };
-    if (!Bun.deepEquals(left(id), before)) wrong[`left by ${labelOf(place)}`] = left(id);
+    const after = left(id);
+    if (!Bun.deepEquals(after, before)) wrong[`left by ${labelOf(place)}`] = { before, after };
   }
   expect(wrong).toEqual({});
   return reached;

@@ -250,11 +250,12 @@ export function openBox(name: string) {
   function removeContainers(): void {
     for (const child of spawned) child.kill("SIGKILL");
     spawned.clear();
-    for (const id of namesIn(root)) kontena(["delete", "--force", id]);
+    for (const id of namesIn(root)) if (id !== "@plans") kontena(["delete", "--force", id]);
   }
 
   const leftovers = () => ({
-    states: namesIn(root),
+    // What the runtime remembers of plans isn't a container's.
+    states: namesIn(root).filter((name) => name !== "@plans"),
     mounts: readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
       .filter((line) => line.includes(directory)),

@@ -18,8 +18,8 @@ import {
   labelOf,
   readTrace,
   storedState,
-  test,
   type TracedCall,
+  test,
   traced,
   tracee,
   watching,
@@ -64,7 +64,19 @@ async function beBorn(): Promise<Born> {
   const log = join(box.directory, `${id}.log`);
   const [program, ...words] = createCommand(box, sleeper(), id);
   const child = Bun.spawn(
-    ["strace", "-qq", ...stop, "-o", "/dev/null", program as string, "--log", log, "--log-format", "json", ...words],
+    [
+      "strace",
+      "-qq",
+      ...stop,
+      "-o",
+      "/dev/null",
+      program as string,
+      "--log",
+      log,
+      "--log-format",
+      "json",
+      ...words,
+    ],
     { stdio: ["ignore", "ignore", "ignore"], timeout: 20_000, killSignal: "SIGKILL" },
   );
   const pid = () => storedState(box, id)?.pid ?? 0;
@@ -165,7 +177,9 @@ test(
 async function expectStartFails(id: string): Promise<void> {
   const { errors } = filesOf(box, id);
   expect(await finish(command(box, "start", id), errors)).toBe(1);
-  expect(readFileSync(errors, "utf8")).toMatch(/cannot start a container in the stopped state|init ended before/);
+  expect(readFileSync(errors, "utf8")).toMatch(
+    /cannot start a container in the stopped state|init ended before/,
+  );
   await expectRemovable(box, id);
 }
 
@@ -202,7 +216,10 @@ test(
       const { errors } = filesOf(box, id);
       expect(await finish(createCommand(box, sleeper(), id), errors)).toBe(0);
       const { pid } = storedState(box, id) as { pid: number };
-      await until("init waits for start", () => readOr(`/proc/${pid}/wchan`, "").includes("fifo") || sleeps(pid));
+      await until(
+        "init waits for start",
+        () => readOr(`/proc/${pid}/wchan`, "").includes("fifo") || sleeps(pid),
+      );
       return { id, pid };
     };
     const watched = await park();
@@ -225,7 +242,9 @@ test(
         if (call.name !== "execve" || status !== 0)
           expect({ status, errors: readFileSync(files.errors, "utf8") }).toEqual({
             status: 1,
-            errors: expect.stringMatching(/init ended before the program ran|cannot start a container in the stopped/),
+            errors: expect.stringMatching(
+              /init ended before the program ran|cannot start a container in the stopped/,
+            ),
           });
         await strace.exited;
         return { id, seen: readTrace(files.trace, id) };
@@ -246,12 +265,16 @@ const OPENAT = process.arch === "arm64" ? "56" : "257";
 async function holdInWindow(milliseconds: number) {
   const id = box.next();
   const delay = ["-e", "trace=execveat", "-e", `inject=execveat:delay_enter=${milliseconds * 1000}`];
-  const strace = Bun.spawn(["strace", "-f", "-qq", ...delay, "-o", "/dev/null", ...createCommand(box, sleeper(), id)], {
-    stdio: ["ignore", "ignore", "ignore"],
-    timeout: 20_000,
-    killSignal: "SIGKILL",
-  });
-  const childrenOf = (pid: number) => readOr(`/proc/${pid}/task/${pid}/children`, "").split(" ").filter(Boolean).map(Number);
+  const strace = Bun.spawn(
+    ["strace", "-f", "-qq", ...delay, "-o", "/dev/null", ...createCommand(box, sleeper(), id)],
+    {
+      stdio: ["ignore", "ignore", "ignore"],
+      timeout: 20_000,
+      killSignal: "SIGKILL",
+    },
+  );
+  const childrenOf = (pid: number) =>
+    readOr(`/proc/${pid}/task/${pid}/children`, "").split(" ").filter(Boolean).map(Number);
   await until("the child is born", () => childrenOf(tracee(strace.pid)).length > 0);
   const runtime = tracee(strace.pid);
   const [child] = childrenOf(runtime) as [number];

@@ -46,7 +46,7 @@ describe("v2", () => {
 
   test("is what type cgroup2 asks for, on a host that has both", () => {
     const [open] = callsFor(HYBRID, [], { type: "cgroup2" });
-    expect(open?.args[1]).toBe("/sys/fs/cgroup/unified/kontena-c1");
+    expect(open?.args[1]).toMatchObject({ text: "/sys/fs/cgroup/unified/kontena-c1" });
   });
 });
 

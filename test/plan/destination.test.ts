@@ -134,7 +134,7 @@ test("a sweep closes on both sides of what is kept; one of all takes the root an
     "close_range(<first descriptor above the kept ones>, 4294967295, 0)",
   ]);
   expect(callsIn(sweep("all")).map(short)[1]).toBe(
-    "close_range(<first descriptor of the root and the masks>, 4294967295, 0)",
+    "close_range(<first descriptor of the root and the mask>, 4294967295, 0)",
   );
 });
 

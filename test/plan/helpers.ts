@@ -74,7 +74,7 @@ function shortArg(arg: Arg): string {
   if (typeof arg === "string") return JSON.stringify(arg);
   if (typeof arg !== "object") return String(arg);
   if ("cell" in arg) return `<${arg.cell}>`;
-  if ("buffer" in arg) return `&${arg.buffer}`;
+  if ("buffer" in arg) return arg.text === undefined ? `&${arg.buffer}` : JSON.stringify(arg.text);
   if ("strings" in arg) return JSON.stringify(arg.strings);
   return arg.struct;
 }

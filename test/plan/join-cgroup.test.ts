@@ -32,8 +32,8 @@ test("in a user namespace of its own init has no rights there: the runtime moves
   expect(joinsByItself(inputOf({ linux: withNamespaces("uts") }))).toBe(true);
 });
 
-test("a failure names the cgroup's directory", () => {
-  const path = "/sys/fs/cgroup/memory/kontena-c1";
+test("a failure names the hierarchy: the same plan serves containers with other cgroups", () => {
+  const path = "/sys/fs/cgroup/memory";
   const call = callsIn(joinCgroups(inputOf({}, { host }))).find((c) => c.save === "cgroup memory");
   expect(call).toMatchObject({ at: "linux.cgroupsPath", fail: { code: "CGROUP_FAILED", path } });
 });

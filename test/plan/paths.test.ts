@@ -10,7 +10,9 @@ const readonly = (...paths: string[]) =>
   inputOf({ linux: { ...withNamespaces("mount"), readonlyPaths: paths } });
 /** Calls of which none is the second try for a path that leads through a file, nor a sweep. */
 const once = (steps: readonly Step[]) => {
-  const seconds = callsIn(steps).flatMap((c) => (typeof c.otherwise === "object" ? callsIn(c.otherwise) : []));
+  const seconds = callsIn(steps).flatMap((c) =>
+    typeof c.otherwise === "object" ? callsIn(c.otherwise) : [],
+  );
   return callsIn(steps).filter((c) => c.call !== "close_range" && !seconds.includes(c));
 };
 const blocks = (steps: readonly Step[]) => steps.filter((s) => "block" in s);
@@ -23,44 +25,42 @@ test("without masked paths no mask is prepared", () => {
 describe("the masks", () => {
   const list = callsIn(prepareMasks(masked("/a")));
 
-  test("are the host's /dev/null, not the container's, and an empty file system", () => {
-    expect(short(list[0] as never)).toBe('open_tree(-100, "/dev/null", 524289) = copy of /dev/null');
+  test("have one empty file system for all directories", () => {
     const values = list.filter((c) => c.call === "fsconfig").map((c) => [c.args[2], c.args[3]]);
     expect(values).toContainEqual(["mode", "555"]);
     expect(values).toContainEqual(["nr_inodes", "1"]);
+    expect(list.filter((c) => c.call === "fsmount")).toHaveLength(1);
   });
 
   test("are read-only, and nothing on them is executed or owned by anybody", () => {
     const A = MOUNT_ATTR;
-    const file = structAt(
-      list.find((c) => c.call === "mount_setattr"),
-      3,
-      "mount_attr",
-    );
+    const file = callsIn(maskPaths(masked("/a"))).find((c) => c.call === "mount_setattr");
     const flags = A.MOUNT_ATTR_RDONLY | A.MOUNT_ATTR_NOSUID | A.MOUNT_ATTR_NOEXEC;
-    expect(file).toEqual({ attr_set: flags });
+    expect(structAt(file, 3, "mount_attr")).toEqual({ attr_set: flags });
     expect(list.find((c) => c.call === "fsmount")?.args[2]).toBe(flags | A.MOUNT_ATTR_NODEV);
   });
 
-  test("are kept in slots, so that no sweep closes them", () => {
+  test("are kept in a slot, so that no sweep closes it", () => {
     expect(list.filter((c) => c.call === "dup3").map(short)).toEqual([
-      "dup3(<copy of /dev/null>, <mask for files>, 524288)",
       "dup3(<empty file system>, <mask for directories>, 524288)",
     ]);
   });
 });
 
-test("a masked path is covered by a copy of the mask that fits, a file's unless it turns out to be a directory", () => {
+test("a masked path is covered by the mask that fits: the host's /dev/null for a file, not the container's", () => {
   const list = once(maskPaths(masked("/proc/kcore")));
   expect(list.map(short)).toEqual([
     'openat2(<root>, "proc/kcore", open_how, 24) = linux.maskedPaths[0] place',
-    `open_tree(<mask for files>, "", ${524289 | AT_EMPTY_PATH}) = linux.maskedPaths[0] cover`,
     `openat(<linux.maskedPaths[0] place>, ".", ${0o12000000}) = linux.maskedPaths[0] inside`,
+    'open_tree(-100, "/dev/null", 524289) = linux.maskedPaths[0] cover',
+    `mount_setattr(<linux.maskedPaths[0] cover>, "", ${AT_EMPTY_PATH}, mount_attr, 32)`,
     `open_tree(<mask for directories>, "", ${524289 | AT_EMPTY_PATH}) = linux.maskedPaths[0] cover`,
     'move_mount(<linux.maskedPaths[0] cover>, "", <linux.maskedPaths[0] place>, "", 68)',
   ]);
   expect(list[0]?.on).toEqual({ ENOENT: "leave", EAGAIN: "again" });
-  expect(list[2]?.on).toEqual({ ENOTDIR: "leave" });
+  expect(callsIn(list[1]?.on?.ENOTDIR as never).map((c) => c.call)).toEqual(["open_tree", "mount_setattr"]);
+  // A file has its mask then, and goes past the one for directories.
+  expect(list[3]?.after).toBe("leave");
 });
 
 test("looking whether it is a directory leaves only the choice of the mask, not the masking", () => {
@@ -68,7 +68,7 @@ test("looking whether it is a directory leaves only the choice of the mask, not 
   if (block === undefined || !("block" in block)) throw new Error("no block");
   const inner = block.block.filter((s) => "block" in s);
   expect(inner).toHaveLength(1);
-  expect(callsIn(inner).map((c) => c.call)).toEqual(["open_tree", "openat", "open_tree"]);
+  expect(callsIn(inner).map((c) => c.call)).toEqual(["openat", "open_tree", "mount_setattr", "open_tree"]);
   expect(callsIn(block.block.slice(-1)).map((c) => c.call)).toEqual(["move_mount"]);
 });
 
