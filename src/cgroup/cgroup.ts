@@ -1,6 +1,6 @@
 /**
  * The container's cgroups as directories: made before init is born, removed with the container. init joins those of v1 by
- * itself (plan/cgroup.ts): a thread that moves itself takes no lock of the whole machine, a process moved by another does.
+ * itself (plan/join-cgroup.ts): a thread that moves itself takes no lock of the whole machine, a process moved by another does.
  */
 import { existsSync, mkdirSync, openSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";

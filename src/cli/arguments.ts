@@ -40,7 +40,8 @@ const planOptions = {
   },
   "no-pivot": {
     kind: "flag",
-    description: "move the mount instead of pivot_root, for a root file system on a ramdisk (less isolation)",
+    description:
+      "enter the root by chroot instead of pivot_root, for a host whose root is a ramdisk (less isolation)",
   },
   "no-new-keyring": { kind: "flag", description: "keep the caller's session keyring" },
   "preserve-fds": {

@@ -83,8 +83,7 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     name: "delete",
     group: "life",
     summary: "remove a stopped container",
-    description:
-      "Removes the cgroup and the state of a container whose program has ended, and runs its poststop hooks. The bundle stays.",
+    description: "Removes the cgroup and the state of a container whose program has ended. The bundle stays.",
     examples: [
       ["kontena delete web1", "removes web1, which has stopped"],
       ["kontena delete --force web1", "removes web1 in any state"],

@@ -34,6 +34,10 @@ export function start(runtime: Runtime, id: string): void {
 /** Lets a parked init go on. @throws KontenaError for what stopped the program */
 export function letGo(directory: string, state: StoredState): void {
   const pidfd = pidfdOf(state);
+  if (pidfd === undefined) {
+    reap(state.pid, true);
+    throw recorded(directory, readHead(join(directory, PLAN))) ?? died("");
+  }
   const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const said = listen(state.pid, fifo, pidfd);
@@ -62,15 +66,18 @@ function failureOf(directory: string, state: StoredState, said: string): Kontena
   return reachedExecve(head) && !diedInExecve ? undefined : died("");
 }
 
-function pidfdOf(state: StoredState): number {
+/** Undefined when init is gone. */
+function pidfdOf(state: StoredState): number | undefined {
+  let pidfd: number;
   try {
-    const pidfd = openPidfd(state.pid);
-    if (isAlive(state.pid, state.startTime)) return pidfd;
-    closeSync(pidfd);
+    pidfd = openPidfd(state.pid);
   } catch (error) {
-    if (!(error instanceof SyscallError)) throw error;
+    if (error instanceof SyscallError) return undefined;
+    throw error;
   }
-  throw died("");
+  if (isAlive(state.pid, state.startTime)) return pidfd;
+  closeSync(pidfd);
+  return undefined;
 }
 
 function died(said: string): KontenaError {

@@ -1,6 +1,6 @@
 /** The birth of init in reality: root, this machine's kernel, plans of a few steps. */
 import { afterEach, describe, expect, test } from "bun:test";
-import { mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KontenaError } from "../../src/error.ts";
@@ -11,16 +11,42 @@ import { CLONE } from "../../src/kernel/consts/sched.ts";
 import { rawSyscall } from "../../src/kernel/libc.ts";
 import { becomeRoot, notDumpable } from "../../src/plan/user.ts";
 import { inputOf, withNamespaces } from "../plan/helpers.ts";
-import { BORN, call, children, descriptors, endAll, exit, LAST_CAP, openPipe, park } from "./helpers/park.ts";
+import {
+  BORN,
+  call,
+  children,
+  descriptors,
+  endAll,
+  exit,
+  LAST_CAP,
+  openPipe,
+  type Parked,
+  type ParkOptions,
+  park,
+} from "./helpers/park.ts";
 
 const noRoot = process.geteuid?.() === 0 ? "" : " (skipped: not root)";
 const asRoot = test.skipIf(noRoot !== "");
 const PR_GET_DUMPABLE = 3;
 const ALL = ((1n << BigInt(LAST_CAP + 1)) - 1n).toString(16).padStart(16, "0");
 
-afterEach(() => {
-  endAll();
-});
+afterEach(endAll);
+
+/** What a descriptor of this process refers to. */
+function linkOf(fd: number | string): string {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`);
+  } catch {
+    return "";
+  }
+}
+
+/** An init that has said that it waits: spawnInit returns a moment earlier, while the kernel still executes it. */
+function parkedInit(options: ParkOptions = {}): Parked {
+  const init = park([{ pause: "there", why: "wait" }, call("getpid")], options);
+  expect(init.done()).toBe(true);
+  return init;
+}
 
 describe("the numbers of init's descriptors", () => {
   test("are side by side above all that the runtime means by the preserved ones", () => {
@@ -138,14 +164,14 @@ asRoot(`the start section runs when create's is unmapped${noRoot}`, () => {
 
 describe("a parked init", () => {
   asRoot(`is small: one thread, 64 kB of memory at most${noRoot}`, () => {
-    const init = park([BORN]);
+    const init = parkedInit();
     expect(init.status("Threads")).toBe("1");
     expect(Number.parseInt(init.status("VmRSS"), 10)).toBeLessThanOrEqual(64);
     expect(/^Rss:\s+(\d+) kB/m.exec(init.proc("smaps_rollup"))?.[1]).toSatisfy((rss) => Number(rss) <= 64);
   });
 
   asRoot(`is nothing of Bun: its program is a sealed memfd, its environment is empty${noRoot}`, () => {
-    const init = park([BORN]);
+    const init = parkedInit();
     expect(init.link("exe")).toStartWith("/memfd:kontena-init");
     expect(init.proc("environ")).toBe("");
     expect(init.proc("cmdline")).toBe("kontena-init\0");
@@ -163,29 +189,26 @@ describe("a parked init", () => {
   asRoot(`holds the conversation and the caller's standard descriptors, and no other${noRoot}`, () => {
     const stray = openSync("/etc/passwd", "r");
     rawSyscall("fcntl", stray, 2, 0);
-    const init = park([BORN, call("getpid")]);
-    const socket = init.plan.bytes.length > 0 ? Number(init.cell("init socket")) : -1;
+    const init = parkedInit();
+    const socket = Number(init.cell("init socket"));
     const open = [...new Bun.Glob("*").scanSync({ cwd: `/proc/${init.pid}/fd`, onlyFiles: false })];
     expect(open.map(Number).sort((a, b) => a - b)).toEqual([0, 1, 2, socket]);
     rawSyscall("close", stray);
   });
 
   asRoot(`has no signal handler of Bun's, and none pending${noRoot}`, () => {
-    const init = park([BORN]);
+    const init = parkedInit();
     expect(init.status("SigCgt")).toBe("0000000000000000");
     expect(init.status("SigPnd")).toBe("0000000000000000");
   });
 
   asRoot(`keeps the preserved descriptors at their numbers${noRoot}`, () => {
-    const file =
-      readFileSync("/proc/self/stat", "utf8").slice(0, 0) === "" ? openSync("/etc/hostname", "r") : -1;
     // The numbers from 3 on are this process's own; only as many as are open can be preserved.
     const open = new Set(descriptors());
-    let count = 0;
-    while (open.has(String(3 + count)) && count < 2) count++;
-    const init = park([BORN], { preserveFds: count });
-    for (let fd = 3; fd < 3 + count; fd++) expect(init.link(`fd/${fd}`)).not.toBe("");
-    rawSyscall("close", file);
+    const closed = [3, 4].findIndex((fd) => !open.has(String(fd)));
+    const preserveFds = closed < 0 ? 2 : closed;
+    const init = parkedInit({ preserveFds });
+    for (let fd = 3; fd < 3 + preserveFds; fd++) expect(init.link(`fd/${fd}`)).toBe(linkOf(fd));
   });
 });
 
@@ -194,7 +217,7 @@ describe("in a user namespace of its own", () => {
     const init = park([BORN], { namespaces: CLONE.CLONE_NEWUSER });
     expect(init.status("CapEff")).toBe(ALL);
     expect(init.status("CapPrm")).toBe(ALL);
-    expect(init.link("ns/user")).not.toBe(readLinkOfSelf("user"));
+    expect(init.link("ns/user")).not.toBe(readlinkSync("/proc/self/ns/user"));
   });
 
   asRoot(
@@ -249,11 +272,6 @@ test.skipIf(noRoot !== "").each([0, CLONE.CLONE_NEWUSER])(
   },
 );
 
-const readLinkOfSelf = (namespace: string) => {
-  const { stdout } = Bun.spawnSync(["readlink", `/proc/self/ns/${namespace}`]);
-  return stdout.toString().trim();
-};
-
 describe("this process", () => {
   const mask = () => /^SigBlk:\s*(\S+)/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1];
 
@@ -272,18 +290,11 @@ describe("this process", () => {
   });
 
   asRoot(`keeps no descriptor of a spawn${noRoot}`, () => {
-    park([BORN]);
     endAll();
     const before = descriptors();
-    for (let i = 0; i < 5; i++) {
-      const init = park([BORN, exit(0)], { namespaces: CLONE.CLONE_NEWUTS });
-      init.go();
-      init.end();
-    }
+    for (let i = 0; i < 5; i++) park([BORN, exit(0)], { namespaces: CLONE.CLONE_NEWUTS });
     endAll();
-    // park's own ones are closed by endAll only for those that are left; these ended by themselves.
-    expect(descriptors().length - before.length).toBeLessThanOrEqual(5 * 3);
-    expect(descriptors().some((fd) => linkOf(fd).includes("kontena-init"))).toBe(false);
+    expect(descriptors()).toEqual(before);
   });
 
   asRoot(`can be collected and go on spawning${noRoot}`, () => {
@@ -295,14 +306,6 @@ describe("this process", () => {
     }
   });
 });
-
-function linkOf(fd: string): string {
-  try {
-    return require("node:fs").readlinkSync(`/proc/self/fd/${fd}`) as string;
-  } catch {
-    return "";
-  }
-}
 
 describe("when a spawn fails", () => {
   const failing = (make: () => unknown): KontenaError => {

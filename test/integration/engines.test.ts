@@ -196,7 +196,7 @@ test("a pid file that can't be written fails create and leaves nothing", () => {
   const { status, stderr } = box.create(b, "--pid-file", "/no/such/directory/pidfile");
   expect(status).toBe(1);
   expect(stderr).toContain("/no/such/directory/pidfile");
-  expect(readdirSync(box.root)).toEqual([]);
+  expect(box.ids()).toEqual([]);
 });
 
 /** Runs a shell script in which `$create` creates the container, and returns its output when every pipe has reached its end. */

@@ -1,15 +1,6 @@
 /** A program that can't be run: create or start says so, in words that engines match and with a shell's 126 and 127. */
 import { expect } from "bun:test";
-import {
-  chmodSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type BundleOptions, isAlive, openBox, type TestBundle, test, until } from "./helpers.ts";
 
@@ -26,7 +17,7 @@ function expectCreateFails(options: BundleOptions, status: number, ...texts: str
   const finished = box.create(b);
   expect({ status: finished.status, stdout: finished.stdout }).toEqual({ status, stdout: "" });
   for (const text of texts) expect(finished.stderr).toContain(text);
-  expect(readdirSync(box.root)).toEqual([]);
+  expect(box.ids()).toEqual([]);
 }
 
 /** create succeeds, then something happens, and start fails so; the container is stopped and can be deleted. */
@@ -108,7 +99,7 @@ test("a host's program that isn't in the container isn't found", () => {
 test("run with a program that isn't there exits with 127 and leaves nothing", () => {
   const finished = box.run(box.bundle({ args: ["nosuch"] }));
   expect(finished.status).toBe(127);
-  expect(readdirSync(box.root)).toEqual([]);
+  expect(box.ids()).toEqual([]);
 });
 
 test("a program removed between create and start fails start with the real reason", async () => {
@@ -158,7 +149,7 @@ test("an argument of 128 KiB is refused with a word on the length, and nothing i
   const finished = box.run(b);
   expect(finished.status).not.toBe(0);
   expect(finished.stderr).toMatch(/128 KiB|too long|131072/i);
-  expect(readdirSync(box.root)).toEqual([]);
+  expect(box.ids()).toEqual([]);
 });
 
 test("an argument just below 128 KiB arrives whole", () => {

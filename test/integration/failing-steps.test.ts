@@ -3,7 +3,7 @@
  * own, and nothing of the container may be left.
  */
 import { expect } from "bun:test";
-import { closeSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, closeSync, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { createPrepared } from "../../src/container/create.ts";
 import { remove } from "../../src/container/delete.ts";
@@ -160,7 +160,7 @@ function runWith(bundle: TestBundle, id: string, number: number): Outcomes {
 }
 
 /** Fails every step that can fail; gives the labels of those off the usual way that were reached. */
-function failEach(patch: (config: TestConfig) => void): string[] {
+function failEach(patch: (config: TestConfig, directory: string) => void): string[] {
   const bundle = box.bundle({ args: ["sleep", "1000"], patch });
   // Once without a failure: what is mapped and opened once a process is there now, and the plan works at all.
   expect(runWith(bundle, box.next(), -1).got).toBeUndefined();
@@ -209,7 +209,9 @@ test(
 test(
   "each step of a plan with a user namespace, failing, is told as itself and leaves nothing",
   () => {
-    const reached = failEach((config) => {
+    const reached = failEach((config, directory) => {
+      // The directories of the mounts are made by root of that namespace.
+      chownSync(join(directory, "rootfs"), 100_000, 100_000);
       config.linux.namespaces?.push({ type: "user" });
       config.linux.uidMappings = [{ containerID: 0, hostID: 100_000, size: 1000 }];
       config.linux.gidMappings = [{ containerID: 0, hostID: 100_000, size: 1000 }];

@@ -247,15 +247,17 @@ export function openBox(name: string) {
     return finished.stdout;
   }
 
+  /** What is left of containers; what the runtime remembers of plans is none. */
+  const ids = () => namesIn(root).filter((name) => name !== "@plans");
+
   function removeContainers(): void {
     for (const child of spawned) child.kill("SIGKILL");
     spawned.clear();
-    for (const id of namesIn(root)) if (id !== "@plans") kontena(["delete", "--force", id]);
+    for (const id of ids()) kontena(["delete", "--force", id]);
   }
 
   const leftovers = () => ({
-    // What the runtime remembers of plans isn't a container's.
-    states: namesIn(root).filter((name) => name !== "@plans"),
+    states: ids(),
     mounts: readFileSync("/proc/self/mountinfo", "utf8")
       .split("\n")
       .filter((line) => line.includes(directory)),
@@ -273,7 +275,7 @@ export function openBox(name: string) {
     removeContainers();
     rmSync(directory, { recursive: true, force: true });
   });
-  return { directory, root, next, bundle, kontena, spawn, create, run, state, outputOf };
+  return { directory, root, ids, next, bundle, kontena, spawn, create, run, state, outputOf };
 }
 
 /** Waits until something is so, looking every few milliseconds. */

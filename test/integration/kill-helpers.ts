@@ -34,8 +34,10 @@ export interface TracedCall {
   before: number;
   /** The file that it is about, with ID for the container's id; strace then looks at calls on that file only. */
   path: string | undefined;
-  /** How many calls of this name on this file there were, this one included: what strace counts. */
-  count: number;
+  /** How many calls of this name there were, this one included. */
+  ofName: number;
+  /** The same for those on this file. */
+  onFile: number;
 }
 
 export const labelOf = ({ text, before }: TracedCall) =>
@@ -72,21 +74,29 @@ export function readTrace(file: string, id: string): TracedCall[] {
       const name = found[1] as string;
       const text = `${name}(${argumentsOf(name, found[2] as string, id)})`;
       const path = pathOf((found[2] as string).replaceAll(id, "ID"));
-      return [{ name, text, before: next(texts, text), path, count: next(names, `${name} ${path}`) + 1 }];
+      const ofName = next(names, name) + 1;
+      const onFile = next(names, `${name} ${path}`) + 1;
+      return [{ name, text, before: next(texts, text), path, ofName, onFile }];
     });
 }
 
-/** An absolute path among the arguments, or that of the descriptor which is the first of them. */
+/** The path of the descriptor that is the first argument, or else an absolute path among them. */
 function pathOf(args: string): string | undefined {
-  const path = /"(\/[^"]*)"/.exec(args)?.[1] ?? /^\d+<(\/[^>]*)>(?!\()/.exec(args)?.[1];
+  const path = /^\d+</.test(args) ? /^\d+<(\/[^>]*)>(?!\()/.exec(args)?.[1] : /"(\/[^"]*)"/.exec(args)?.[1];
   return path?.startsWith("/proc/") || path?.startsWith("/memfd:") ? undefined : path;
 }
 
 function argumentsOf(name: string, rest: string, id: string): string {
   const all = rest.replace(/( <unfinished \.\.\.>|)\)?(\s+= (-?\d|\?|0x).*|)$/, "");
   if (name === "getcwd") return "";
+  if (name === "prlimit64")
+    return all
+      .split(", ", 2)
+      .join(", ")
+      .replace(/\d{3,}/, "N");
   const known = FILLED_BY_KERNEL.has(name) ? (all.split(", ")[0] as string) : all;
   return known
+    .replace(/(, NULL)?(, 8?)?$/, "")
     .replaceAll(id, "ID")
     .replace(/0x[0-9a-f]+/g, "0x…")
     .replace(/"(\\.|[^"\\])*"\.\.\./g, '"…"')
@@ -114,6 +124,9 @@ const INWARD = new Set([
   "lseek",
   "pread64",
   "getpid",
+  "access",
+  "faccessat2",
+  "readlinkat",
   "gettid",
   "clock_gettime",
   "clock_nanosleep",
@@ -190,6 +203,9 @@ export const killing = (
   ...words,
 ];
 
+/** What strace counts when it looks for this call. */
+const countOf = ({ path, ofName, onFile }: TracedCall) => (path === undefined ? ofName : onFile);
+
 /** The call's number may differ by a few from run to run: what strace saw tells by how much. */
 export function correctedCount(
   target: TracedCall,
@@ -201,7 +217,11 @@ export function correctedCount(
   if (found >= 0) return found + 1;
   const last = seen.at(-1);
   const known = last && baseline.find(same(last));
-  return Math.max(1, known === undefined ? target.count : seen.length + target.count - known.count);
+  const count = countOf(target);
+  return Math.max(
+    1,
+    known === undefined ? count : seen.length + count - countOf({ ...known, path: target.path }),
+  );
 }
 
 export function wasLast(target: TracedCall, seen: readonly TracedCall[]): boolean {
@@ -285,7 +305,7 @@ export async function dieAt(
   attempt: (count: number) => Promise<{ id: string; seen: TracedCall[] }>,
   box: Box,
 ): Promise<string> {
-  let { count } = target;
+  let count = countOf(target);
   const tried: string[] = [];
   for (let i = 0; i < TRIES; i++) {
     const { id, seen } = await attempt(count);

@@ -1,6 +1,6 @@
 /** run: the program's end is the command's, signals pass through, and nothing of it depends on the shell. */
 import { expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KONTENA, openBox, type TestBundle, test, until } from "./helpers.ts";
 
@@ -41,7 +41,7 @@ for (const [name, number] of Object.entries(ENDS))
 
 test("run removes the container when the program has ended", () => {
   box.run(box.bundle());
-  expect(readdirSync(box.root)).toEqual([]);
+  expect(box.ids()).toEqual([]);
 });
 
 test("run --keep leaves the stopped container", () => {
@@ -58,7 +58,7 @@ test("run --detach returns while the program runs", () => {
 
 test("run --detach with a program that fails to start removes the container", () => {
   expect(box.run(box.bundle({ args: ["nosuch"] }), "--detach").status).toBe(127);
-  expect(readdirSync(box.root)).toEqual([]);
+  expect(box.ids()).toEqual([]);
 });
 
 test("run writes the pid file while the program runs", () => {

@@ -133,9 +133,10 @@ describe("execve", () => {
   });
 
   test("has room for the longest candidate in bytes, with its NUL", () => {
-    const room = (name: string, path: string) =>
-      (callsIn(execute(inputFor({ args: [name], env: [`PATH=${path}`] })))[0]?.args[0] as { size: number })
-        .size;
+    const room = (name: string, path: string) => {
+      const [call] = callsIn(execute(inputFor({ args: [name], env: [`PATH=${path}`] })));
+      return (call?.args[0] as { size: number } | undefined)?.size;
+    };
     expect(room("sh", "/bin:/usr/bin:/x")).toBe("/usr/bin/sh".length + 1);
     expect(room("ü", "/ü")).toBe(7);
     expect(callsIn(execute(inputFor({})))[0]?.args[0]).toMatchObject({ buffer: EXEC_PATH });

@@ -54,18 +54,21 @@ export interface Parked {
   link(file: string): string;
 }
 
+/** How to let go of each; the memory of those that have ended by themselves stays readable until then. */
 const parked = new Map<number, () => void>();
+const ended = new Set<number>();
 
-/** Kills what tests have left, and gives how many there were. */
-export function endAll(): number {
-  const left = [...parked.entries()];
-  for (const [pid, release] of left) {
-    rawSyscall("kill", pid, 9);
-    rawSyscall("wait4", pid, 0, 0, 0);
+/** Kills and reaps what tests have left, and closes all that belonged to it. */
+export function endAll(): void {
+  for (const [pid, release] of parked) {
+    if (!ended.has(pid)) {
+      rawSyscall("kill", pid, 9);
+      rawSyscall("wait4", pid, 0, 0, 0);
+    }
     release();
   }
   parked.clear();
-  return left.length;
+  ended.clear();
 }
 
 export function park(create: readonly Step[], options: ParkOptions = {}): Parked {
@@ -107,6 +110,14 @@ export function park(create: readonly Step[], options: ParkOptions = {}): Parked
     return copy;
   };
   const proc = (file: string) => readFileSync(`/proc/${pid}/${file}`, "utf8");
+  // vfork lets the parent go when execve takes the new memory, a moment before it closes descriptors.
+  const isBusy = () =>
+    / [RD] /.test(
+      proc("stat")
+        .slice(proc("stat").lastIndexOf(")") + 1, -1)
+        .slice(0, 3),
+    );
+  for (let i = 0; i < 200 && isBusy(); i++) Bun.sleepSync(1);
   return {
     pid,
     plan,
@@ -119,7 +130,7 @@ export function park(create: readonly Step[], options: ParkOptions = {}): Parked
     end() {
       const status = new Int32Array(1);
       syscall("wait4", pid, new Uint8Array(status.buffer), 0, 0);
-      parked.delete(pid);
+      ended.add(pid);
       const code = status[0] as number;
       return (code & 0x7f) === 0 ? (code >> 8) & 0xff : 128 + (code & 0x7f);
     },
