@@ -2,7 +2,7 @@
  * start (runtime.md, "Start"): opens the exec FIFO, which lets init go on, and waits until the program runs or hasn't been
  * able to: then the failure record says why.
  */
-import { closeSync, constants, openSync, readFileSync, unlinkSync } from "node:fs";
+import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { reachedExecve } from "../init/encode.ts";
@@ -23,6 +23,12 @@ export function start(runtime: Runtime, id: string): void {
   withLock(directory, id, () => {
     const { state } = loadState(runtime, id);
     const status = statusOf(directory, state);
+    // Stopped before it was ever started: init may have said why.
+    if (status === "stopped" && existsSync(join(directory, FIFO))) {
+      const failure = recorded(directory, readHead(join(directory, PLAN)));
+      if (state !== undefined) reap(state.pid, true);
+      if (failure !== undefined) throw failure;
+    }
     if (state === undefined || status !== "created")
       throw new KontenaError("WRONG_STATUS", `cannot start a container in the ${status} state`, {
         hint: status === "running" ? "it has been started already" : `\`kontena delete ${id}\` removes it`,

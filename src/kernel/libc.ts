@@ -40,7 +40,10 @@ function toNative(arg: SyscallArg, keep: Uint8Array[]): number | bigint {
     if (!Number.isSafeInteger(arg)) throw new RangeError(`${arg} is not an integer`);
     return arg;
   }
-  if (typeof arg === "bigint") return BigInt.asIntN(64, arg);
+  if (typeof arg === "bigint") {
+    if (arg < -(1n << 63n) || arg >= 1n << 64n) throw new RangeError(`${arg} exceeds 64 bits`);
+    return BigInt.asIntN(64, arg);
+  }
   const bytes = typeof arg === "string" ? cString(arg) : arg;
   keep.push(bytes);
   return bytes.length === 0 ? 0 : ptr(bytes);

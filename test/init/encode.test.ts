@@ -1,4 +1,5 @@
 import { describe, expect, test } from "bun:test";
+import { GIVEN } from "../../src/container/compile.ts";
 import {
   bufferOffset,
   cellOffset,
@@ -20,7 +21,6 @@ import { OP_OFFSET, OP_SIZE } from "../../src/init/op.ts";
 import { buffer, type Call, cell, type Step, stepsOf, struct } from "../../src/init/step.ts";
 import { ERRNO } from "../../src/kernel/errno.ts";
 import { syscallNumber } from "../../src/kernel/syscalls.ts";
-import { SLOTS } from "../../src/plan/destination.ts";
 import { planContainer } from "../../src/plan/order.ts";
 import { SAMPLE_NAMES, sample } from "../plan/samples.ts";
 
@@ -443,18 +443,7 @@ describe("a failure record", () => {
 describe.each(SAMPLE_NAMES)("start's part of the plan of %s", (name) => {
   const input = sample(name);
   const { create, start } = planContainer(input);
-  const given = [
-    "init socket",
-    "state directory",
-    "lowest descriptor",
-    "last descriptor below the kept ones",
-  ];
-  const more = [
-    "first descriptor above the kept ones",
-    "first descriptor of the root and the masks",
-    ...SLOTS,
-  ];
-  const cells = Object.fromEntries([...given, ...more].map((n, i) => [n, 10 + i]));
+  const cells = Object.fromEntries(GIVEN.map((n, i) => [n, 10 + i]));
   const plan = encodePlan({ create: stepsOf(create), start: stepsOf(start) }, cells);
   const end = PLAN_BASE + plan.parkedSize;
   const ops = plan.ops.filter((op) => op.address < end);

@@ -22,10 +22,9 @@ const libcHeaders = existsSync("/usr/include/stdlib.h") ? "" : " (skipped: no C 
 const noCompiler = compiler || libcHeaders;
 
 const numbers = (values: Record<string, unknown>): Record<string, number | bigint> =>
-  Object.fromEntries(Object.entries(values).filter(([, v]) => typeof v === "number" || typeof v === "bigint")) as Record<
-    string,
-    number | bigint
-  >;
+  Object.fromEntries(
+    Object.entries(values).filter(([, v]) => typeof v === "number" || typeof v === "bigint"),
+  ) as Record<string, number | bigint>;
 
 /** Values of the names that these headers define; those that they don't are left out. */
 function askHeaders(headers: readonly string[], names: readonly string[]): Record<string, bigint> {
@@ -34,7 +33,9 @@ function askHeaders(headers: readonly string[], names: readonly string[]): Recor
     "#include <stdio.h>",
     ...headers.map((header) => `#if __has_include(<${header}>)\n#include <${header}>\n#endif`),
     "int main(void) {",
-    ...names.map((name) => `#ifdef ${name}\nprintf("${name} %llu\\n", (unsigned long long)(${name}));\n#endif`),
+    ...names.map(
+      (name) => `#ifdef ${name}\nprintf("${name} %llu\\n", (unsigned long long)(${name}));\n#endif`,
+    ),
     "}",
   ].join("\n");
   return inDirectory((directory) => {
@@ -117,7 +118,9 @@ describe.skipIf(noCompiler !== "")(`constants are those of the headers${noCompil
       if (built.exitCode !== 0) throw new Error(built.stderr.toString());
       return Bun.spawnSync(["./a"], { cwd: directory }).stdout.toString().trim();
     });
-    const known = Object.fromEntries(text.split("\n").map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]));
+    const known = Object.fromEntries(
+      text.split("\n").map((line) => [line.split(" ")[0], Number(line.split(" ")[1])]),
+    );
     expect(known).toEqual(all);
   });
 });

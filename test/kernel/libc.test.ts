@@ -1,7 +1,14 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, openSync, readSync } from "node:fs";
 import { ERRNO } from "../../src/kernel/errno.ts";
-import { addressOf, cString, nativeMemory, rawSyscall, SyscallError, syscall } from "../../src/kernel/libc.ts";
+import {
+  addressOf,
+  cString,
+  nativeMemory,
+  rawSyscall,
+  SyscallError,
+  syscall,
+} from "../../src/kernel/libc.ts";
 
 describe("a call", () => {
   test("gives what the kernel gives", () => {

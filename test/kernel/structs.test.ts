@@ -3,7 +3,13 @@ import { statSync } from "node:fs";
 import { AT_FDCWD } from "../../src/kernel/consts/fcntl.ts";
 import { makedev, S_IF, S_IFMT } from "../../src/kernel/consts/stat.ts";
 import { syscall } from "../../src/kernel/libc.ts";
-import { decodeStatx, encodeStruct, isErrno, STATX_BASIC_STATS, STATX_SIZE } from "../../src/kernel/structs.ts";
+import {
+  decodeStatx,
+  encodeStruct,
+  isErrno,
+  STATX_BASIC_STATS,
+  STATX_SIZE,
+} from "../../src/kernel/structs.ts";
 
 const words = (bytes: Uint8Array) => [...new BigUint64Array(bytes.buffer)];
 const halves = (bytes: Uint8Array) => [...new Uint32Array(bytes.buffer)];
@@ -82,7 +88,12 @@ describe("statx", () => {
     const known = statSync("/dev/null", { bigint: true });
     expect([rdevMajor, rdevMinor]).toEqual([1, 3]);
     expect(mode & S_IFMT).toBe(S_IF.S_IFCHR);
-    expect([BigInt(mode), BigInt(uid), BigInt(gid), ino]).toEqual([known.mode, known.uid, known.gid, known.ino]);
+    expect([BigInt(mode), BigInt(uid), BigInt(gid), ino]).toEqual([
+      known.mode,
+      known.uid,
+      known.gid,
+      known.ino,
+    ]);
   });
 
   test("of a directory has the numbers of the device that it is on", () => {
