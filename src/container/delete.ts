@@ -64,7 +64,7 @@ function endProcess(state: StoredState): void {
   try {
     if (!signalInit(state, SIGKILL)) return;
     awaitEnd(pidfd, 10_000);
-    reap(state.pid, true);
+    reap(state.pid, false);
   } finally {
     closeSync(pidfd);
   }

@@ -73,7 +73,8 @@ export function makeDirectory(runtime: Runtime, id: string): string {
   } catch (error) {
     if (error instanceof KontenaError) throw error;
     const errno = (error as { code?: string }).code ?? "EIO";
-    if (errno === "EEXIST")
+    const isTaken = errno === "EEXIST" && statSync(runtime.root).isDirectory();
+    if (isTaken)
       throw new KontenaError("ID_IN_USE", `container with id exists: ${id}`, {
         path: directory,
         hint: `\`kontena delete ${id}\` removes it when it has stopped`,

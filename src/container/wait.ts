@@ -94,7 +94,8 @@ export function openPidfd(pid: number): number {
 export function endInit(pid: number, pidfd: number): Ended | undefined {
   rawSyscall("pidfd_send_signal", pidfd, SIGKILL, 0, 0);
   awaitEnd(pidfd, 10_000);
-  const ended = reap(pid, true);
+  // It has ended; when it is our child, it is reaped here for sure.
+  const ended = reap(pid, false);
   return typeof ended === "string" ? undefined : ended;
 }
 

@@ -2,7 +2,8 @@ import { describe, expect, test } from "bun:test";
 import { callError, type KnownCall, recordedError } from "../../src/container/failure.ts";
 import { exitStatus, formatError } from "../../src/error.ts";
 import { HEAD_SIZE } from "../../src/init/encode.ts";
-import { planContainer, stepsOf } from "../../src/plan/order.ts";
+import { stepsOf } from "../../src/init/step.ts";
+import { planContainer } from "../../src/plan/order.ts";
 import { callsIn } from "../plan/helpers.ts";
 import { SAMPLE_NAMES, sample } from "../plan/samples.ts";
 
