@@ -173,8 +173,9 @@ function roomOf(mountpoint: string, id: string): number {
 
 /** `@` is in no id: this is no container. */
 const STORE = "@plans";
-/** Files: two a plan. */
-const MOST_STORED = 32;
+const MOST_STORED = 16;
+/** A SHA-256, in hexadecimal. */
+const PLAN_NAME = /^[0-9a-f]{64}$/;
 
 /** Ending of the file with the calls of all ops, which only an error needs. */
 const CALLS = ".calls";
@@ -225,17 +226,41 @@ function keep(path: string, content: string | Uint8Array): void {
   renameSync(temporary, path);
 }
 
-/** The oldest make room for one more. */
+/** The oldest plan makes room for one more, both its files; what a killed process has left goes too. */
 function makeRoom(directory: string): void {
   const names = readdirSync(directory);
-  if (names.length < MOST_STORED) return;
-  const byAge = names
-    .map((name) => ({ path: join(directory, name), time: statSync(join(directory, name)).mtimeMs }))
-    .sort((a, b) => a.time - b.time);
-  for (const { path } of byAge.slice(0, names.length - MOST_STORED + 2)) rmSync(path, { force: true });
+  const plans = names.filter((name) => PLAN_NAME.test(name));
+  const age = (name: string) => statSync(join(directory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const old = plans
+    .map((name) => ({ name, time: age(name) }))
+    .sort((one, other) => one.time - other.time)
+    .slice(0, Math.max(0, plans.length - MOST_STORED + 1))
+    .map(({ name }) => name);
+  const kept = new Set(plans.filter((name) => !old.includes(name)));
+  for (const name of names)
+    if (!kept.has(name.replace(CALLS, ""))) rmSync(join(directory, name), { force: true });
 }
 
+/** Empty when the file is gone: the error is less exact then. */
+function readCalls(path: string): KnownCalls {
+  try {
+    return JSON.parse(readText(path)) as KnownCalls;
+  } catch {
+    return {};
+  }
+}
+
+/** What is there, if it is whole: a plan that can't be read is made anew. */
 function readStored(runtime: Runtime, key: string): Remembered | undefined {
+  try {
+    return readPlan(runtime, key);
+  } catch (error) {
+    runtime.debug(`a kept plan can't be used: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+function readPlan(runtime: Runtime, key: string): Remembered | undefined {
   if (typeof KONTENA_BUILD === "undefined") return undefined;
   const path = join(runtime.root, STORE, key);
   const stored = readBytes(path);
@@ -243,12 +268,13 @@ function readStored(runtime: Runtime, key: string): Remembered | undefined {
   // The plan's bytes, what is said of them, and how many they are.
   const text = new TextDecoder();
   const size = Number(text.decode(stored.subarray(-SIZE_DIGITS)));
+  if (!(size > 0 && size < stored.length - SIZE_DIGITS)) throw new RangeError(`${path} is cut off`);
   const head = JSON.parse(text.decode(stored.subarray(size, -SIZE_DIGITS))) as Head;
   const { namespaces, startCalls, sources, warnings, parkedSize, firstOp } = head;
   const bytes = stored.subarray(0, size);
   let calls: KnownCalls | undefined;
   const known = (address: string) => {
-    calls ??= JSON.parse(readText(`${path}${CALLS}`)) as KnownCalls;
+    calls ??= readCalls(`${path}${CALLS}`);
     return calls[address];
   };
   const encoded = {

@@ -14,7 +14,7 @@ import {
 import { signalInit } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
-import { isAlive } from "./task.ts";
+import { isAlive, readStat } from "./task.ts";
 import { awaitEnd, reap } from "./wait.ts";
 
 const SIGKILL = 9;
@@ -58,7 +58,11 @@ export function removeLocked(directory: string, id: string, force: boolean): voi
 
 /** SIGKILL, and waiting until the process is gone: what it holds can be removed only then. */
 function endProcess(state: StoredState): void {
-  if (!isAlive(state.pid, state.startTime)) return;
+  if (!isAlive(state.pid, state.startTime)) {
+    // A child of this very process, killed a moment ago, waits to be reaped.
+    if (readStat(state.pid)?.startTime === state.startTime) reap(state.pid, true);
+    return;
+  }
   const pidfd = rawSyscall("pidfd_open", state.pid, 0);
   if (pidfd < 0) return;
   try {

@@ -1,6 +1,15 @@
 /** Kept plans: a second container of a bundle gets the very plan that it would have got anew. */
 import { afterAll, afterEach, beforeEach, describe, expect, test } from "bun:test";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { compile, storePlan } from "../../src/container/compile.ts";
@@ -68,7 +77,6 @@ describe("another plan comes from", () => {
   test("another option", () => {
     const keys = [
       keyOf(same),
-      keyOf(same, { preserveFds: 1, noPivot: false }),
       keyOf(same, { noPivot: true }),
       keyOf(same, {}, { cgroupManager: "disabled" }),
       keyOf(same, {}, { rootless: "true" }),

@@ -7,10 +7,7 @@ import { HOST, inputOf, USER_HOST, withNamespaces } from "../plan/helpers.ts";
 
 describe("the cgroup's path", () => {
   const of = (cgroupsPath: string | undefined, id = "c1") =>
-    cgroupPathOf(
-      inputOf({ linux: cgroupsPath === undefined ? {} : { cgroupsPath } }).config,
-      id,
-    );
+    cgroupPathOf(inputOf({ linux: cgroupsPath === undefined ? {} : { cgroupsPath } }).config, id);
 
   test.each([
     [undefined, "/kontena-c1"],
@@ -42,7 +39,8 @@ describe("the cgroup's path", () => {
 
 describe("the source of a bind mount", () => {
   const sourceOf = (mount: object) =>
-    absoluteSources(inputOf({ mounts: [{ destination: "/d", ...mount }] }).config, "/bundle").mounts?.[0]?.source;
+    absoluteSources(inputOf({ mounts: [{ destination: "/d", ...mount }] }).config, "/bundle").mounts?.[0]
+      ?.source;
 
   test("is from the bundle when it is relative", () => {
     expect(sourceOf({ source: "data", options: ["rbind"] })).toBe("/bundle/data");
@@ -77,8 +75,16 @@ describe("the planner's input", () => {
   const rootless = { rootless: "true" } as const;
 
   test("has what the caller asked for, and otherwise nothing preserved and pivot_root", () => {
-    expect(of({})).toMatchObject({ rootfs: "/bundle/rootfs", preserveFds: 0, noPivot: false, cgroupPath: "/kontena-c1" });
-    expect(of({}, HOST, {}, { preserveFds: 3, noPivot: true })).toMatchObject({ preserveFds: 3, noPivot: true });
+    expect(of({})).toMatchObject({
+      rootfs: "/bundle/rootfs",
+      preserveFds: 0,
+      noPivot: false,
+      cgroupPath: "/kontena-c1",
+    });
+    expect(of({}, HOST, {}, { preserveFds: 3, noPivot: true })).toMatchObject({
+      preserveFds: 3,
+      noPivot: true,
+    });
   });
 
   test("has no cgroup when cgroups are disabled", () => {

@@ -44,8 +44,8 @@ test("no process has the number 0, a negative one, or one beyond the kernel's", 
 });
 
 test("a zombie has ended", async () => {
-  // The shell execs a sleep that doesn't wait for the child that ends at once.
-  const parent = Bun.spawn(["sh", "-c", "true & echo $!; exec sleep 60"], { stdout: "pipe" });
+  // When the child ends, its parent is a program that doesn't wait for it.
+  const parent = Bun.spawn(["sh", "-c", "sleep 0.05 & echo $!; exec sleep 60"], { stdout: "pipe" });
   const { value } = await parent.stdout.getReader().read();
   const pid = Number(new TextDecoder().decode(value));
   const end = Date.now() + 2000;

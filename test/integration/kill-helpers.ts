@@ -44,18 +44,9 @@ export const labelOf = ({ text, before }: TracedCall) =>
   `${text}${before > 0 ? ` (time ${before + 1})` : ""}`;
 
 /** Calls whose arguments are printed when they return: only the first one is known before. */
-const FILLED_BY_KERNEL = new Set([
-  "clone3",
-  "read",
-  "pread64",
-  "socketpair",
-  "wait4",
-  "ppoll",
-  "getdents64",
-  "statx",
-  "newfstatat",
-  "rt_sigprocmask",
-]);
+const FILLED_BY_KERNEL = new Set(
+  "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat rt_sigprocmask".split(" "),
+);
 
 /** Reads the output of `strace -y`. */
 export function readTrace(file: string, id: string): TracedCall[] {
@@ -105,40 +96,14 @@ function argumentsOf(name: string, rest: string, id: string): string {
 }
 
 /** These change nothing outside of the process and wait for nobody. */
-const INWARD = new Set([
-  "futex",
-  "mmap",
-  "munmap",
-  "mprotect",
-  "madvise",
-  "mremap",
-  "brk",
-  "rt_sigprocmask",
-  "rt_sigaction",
-  "sched_getaffinity",
-  "sched_yield",
-  "statx",
-  "newfstatat",
-  "fstat",
-  "getdents64",
-  "lseek",
-  "pread64",
-  "getpid",
-  "access",
-  "faccessat2",
-  "readlinkat",
-  "gettid",
-  "clock_gettime",
-  "clock_nanosleep",
-  "getrandom",
-  "epoll_ctl",
-  "epoll_create1",
-  "eventfd2",
-  "timerfd_create",
-  "timerfd_settime",
-  "prctl",
-  "readlink",
-]);
+const INWARD = new Set(
+  (
+    "futex mmap munmap mprotect madvise mremap brk rt_sigprocmask rt_sigaction sched_getaffinity " +
+    "sched_yield statx newfstatat fstat getdents64 lseek pread64 getpid access faccessat2 readlinkat " +
+    "gettid clock_gettime clock_nanosleep getrandom epoll_ctl epoll_create1 eventfd2 timerfd_create " +
+    "timerfd_settime prctl readlink"
+  ).split(" "),
+);
 
 /** Whether the world after the call may differ from the one before, or the call waits for another process. */
 export function isStep({ name, text }: TracedCall): boolean {
