@@ -13,6 +13,7 @@
  * bigints, and loops are plain: this runs once a process, in code that no compiler has warmed up.
  */
 import { ERRNO, type ErrnoName } from "../kernel/errno.ts";
+import { pageSize } from "../kernel/page.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import { ARCH, type Arch, syscallNumber } from "../kernel/syscalls.ts";
 import { encodeOp, OP_NONE, OP_SIZE } from "./op.ts";
@@ -21,8 +22,6 @@ import { type Arg, type Buffer, type Call, cell, type Outcome, type Step } from 
 /** Where plan memory is mapped in every init. */
 export const PLAN_BASE = 0x1000_0000;
 const PAGE = 4096;
-/** The largest page of the architecture: munmap(2) of the second section needs its border on one. */
-const PAGE_MAX = process.arch === "arm64" ? 65536 : 4096;
 
 const RECORD = 0;
 const BYTE = 16;
@@ -434,7 +433,7 @@ export function encodePlan(
   // Start's ops name no op of create's, which is unmapped by then; create's end names start's first.
   writeNodes(region, startNodes, arch);
   // What returns is never unmapped, and needs no border.
-  const parkedSize = allocate(region, 0, end === "return" ? OP_SIZE : PAGE_MAX);
+  const parkedSize = allocate(region, 0, end === "return" ? OP_SIZE : pageSize());
   region.strings = new Map();
   placeNodes(region, createNodes);
   writeNodes(region, createNodes, arch);

@@ -1,6 +1,6 @@
 /** Masked and read-only paths (config-linux.md, "Masked Paths" and "Readonly Paths"). */
 import { cell, type Failure, type Step, struct } from "../init/step.ts";
-import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
+import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, F, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { keepAs, MASK_DIRECTORY, openIfThere, sweep, swept } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
@@ -68,6 +68,16 @@ function maskPath(path: string, at: string): Step[] {
       fail,
     },
   ];
+  const original: Step[] = [
+    {
+      call: "fcntl",
+      args: [cell(MASK_DIRECTORY), F.F_DUPFD_CLOEXEC, 0],
+      why: "the empty file system itself, which is attached nowhere yet",
+      at,
+      save: cover,
+      fail,
+    },
+  ];
   return [
     openIfThere({ path, kind: "any", save: place, at, why: `${path}, when it exists`, fail }),
     {
@@ -87,6 +97,8 @@ function maskPath(path: string, at: string): Step[] {
           why: "it is: the empty file system will cover it",
           at,
           save: cover,
+          // Before Linux 6.15 only an attached mount can be copied: the first time, the mask is itself the cover.
+          on: { EINVAL: original },
           fail,
         },
       ],

@@ -31,7 +31,7 @@ beforeEach(() => {
 function bundle(change: (config: ReturnType<typeof defaultConfig>) => void = () => {}): string {
   const directory = join(place, `bundle-${++count}`);
   mkdirSync(join(directory, "rootfs"), { recursive: true });
-  const config = defaultConfig({ rootless: false });
+  const config = structuredClone(defaultConfig({ rootless: false }));
   change(config);
   writeFileSync(join(directory, "config.json"), JSON.stringify(config));
   return directory;
@@ -59,7 +59,7 @@ describe("a second container of a bundle", () => {
 
   test("hears the same warnings", () => {
     const directory = bundle((config) => {
-      (config.process?.capabilities as { permitted: string[] }).permitted.push("CAP_UNHEARD_OF");
+      config.process?.capabilities?.permitted?.push("CAP_UNHEARD_OF");
     });
     compile(runtime(), { id: "a", bundle: directory });
     const heard = warnings.splice(0);
@@ -174,7 +174,7 @@ describe("on disk", () => {
     const whole = readFileSync(path);
     for (const broken of ["", "garbage", whole.subarray(0, whole.length / 2), whole.subarray(100)]) {
       writeFileSync(path, broken);
-      const again = (await another()).compile(runtime(), { id: "b", bundle: directory });
+      const again = (await another()).compile(runtime(), { id: "a", bundle: directory });
       expect(Buffer.from(again.encoded.bytes).equals(Buffer.from(compiled.encoded.bytes))).toBe(true);
     }
   });

@@ -214,7 +214,7 @@ describe("a parked init", () => {
 
 describe("in a user namespace of its own", () => {
   asRoot(`init has every capability before its ids are mapped${noRoot}`, () => {
-    const init = park([BORN], { namespaces: CLONE.CLONE_NEWUSER });
+    const init = parkedInit({ namespaces: CLONE.CLONE_NEWUSER });
     expect(init.status("CapEff")).toBe(ALL);
     expect(init.status("CapPrm")).toBe(ALL);
     expect(init.link("ns/user")).not.toBe(readlinkSync("/proc/self/ns/user"));

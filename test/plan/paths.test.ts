@@ -55,6 +55,8 @@ test("a masked path is covered by the mask that fits: the host's /dev/null for a
     'open_tree(-100, "/dev/null", 524289) = linux.maskedPaths[0] cover',
     `mount_setattr(<linux.maskedPaths[0] cover>, "", ${AT_EMPTY_PATH}, mount_attr, 32)`,
     `open_tree(<mask for directories>, "", ${524289 | AT_EMPTY_PATH}) = linux.maskedPaths[0] cover`,
+    // On a kernel that can't copy it while it is attached nowhere.
+    "fcntl(<mask for directories>, 1030, 0) = linux.maskedPaths[0] cover",
     'move_mount(<linux.maskedPaths[0] cover>, "", <linux.maskedPaths[0] place>, "", 68)',
   ]);
   expect(list[0]?.on).toEqual({ ENOENT: "leave", EAGAIN: "again" });
@@ -68,8 +70,24 @@ test("looking whether it is a directory leaves only the choice of the mask, not 
   if (block === undefined || !("block" in block)) throw new Error("no block");
   const inner = block.block.filter((s) => "block" in s);
   expect(inner).toHaveLength(1);
-  expect(callsIn(inner).map((c) => c.call)).toEqual(["openat", "open_tree", "mount_setattr", "open_tree"]);
+  expect(callsIn(inner).map((c) => c.call)).toEqual([
+    "openat",
+    "open_tree",
+    "mount_setattr",
+    "open_tree",
+    "fcntl",
+  ]);
   expect(callsIn(block.block.slice(-1)).map((c) => c.call)).toEqual(["move_mount"]);
+});
+
+test("where a mount that isn't attached can't be copied, the first masked directory gets the mask itself", () => {
+  const copies = callsIn(maskPaths(masked("/a", "/b"))).filter((c) => c.on?.EINVAL !== undefined);
+  expect(copies.map((c) => c.args[0])).toEqual([
+    { cell: "mask for directories" },
+    { cell: "mask for directories" },
+  ]);
+  for (const copy of copies)
+    expect(callsIn(copy.on?.EINVAL as Step[]).map((c) => [c.call, c.save])).toEqual([["fcntl", copy.save]]);
 });
 
 test("a read-only path is mounted over itself, with everything below it", () => {

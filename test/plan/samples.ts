@@ -11,14 +11,14 @@ const example = () =>
 
 /** The config that `kontena spec --rootless` writes for user 1000, whoever runs the tests. */
 function rootless(): Config {
-  const config = defaultConfig({ rootless: true });
+  const config = structuredClone(defaultConfig({ rootless: true }));
   const own = [{ containerID: 0, hostID: 1000, size: 1 }];
   return { ...config, linux: { ...config.linux, uidMappings: own, gidMappings: own } };
 }
 
 const SAMPLES: Record<string, () => PlanInput> = {
   example: () => inputOf(example(), { rootfs: "/" }),
-  default: () => inputOf(defaultConfig({ rootless: false })),
+  default: () => inputOf(structuredClone(defaultConfig({ rootless: false }))),
   "user-namespace": () => inputOf(rootless(), { host: USER_HOST, cgroupPath: undefined }),
   "chroot-without-mount-namespace": () =>
     inputOf(

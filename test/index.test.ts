@@ -1,0 +1,338 @@
+/** The library: containers from this very process, as root, with a static busybox as their root file system. */
+import { afterAll, afterEach, describe, expect, test } from "bun:test";
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Config } from "../spec/config.ts";
+import { defaultConfig } from "../src/container/spec.ts";
+import { type Container, KontenaError, open } from "../src/index.ts";
+import { rawSyscall } from "../src/kernel/libc.ts";
+import { children, descriptors } from "./init/helpers/park.ts";
+
+const BUSYBOX = "/bin/busybox";
+const isStatic = existsSync(BUSYBOX) && !readFileSync(BUSYBOX).subarray(0, 4096).includes("/ld-");
+const skipped =
+  process.geteuid?.() !== 0 ? " (skipped: not root)" : isStatic ? "" : " (skipped: no static busybox)";
+const real = test.skipIf(skipped !== "");
+
+const place = mkdtempSync(join(tmpdir(), "kontena-index-"));
+const root = join(place, "state");
+const kontena = open({ root });
+let count = 0;
+const containers: Container[] = [];
+
+interface Bundle {
+  directory: string;
+  rootfs: string;
+}
+
+function bundle(args: string[] | string, change: (config: Config) => void = () => {}): Bundle {
+  const directory = join(place, `bundle-${++count}`);
+  const rootfs = join(directory, "rootfs");
+  for (const name of ["bin", "out"]) mkdirSync(join(rootfs, name), { recursive: true });
+  copyFileSync(BUSYBOX, join(rootfs, "bin/busybox"));
+  for (const applet of ["sh", "cat", "echo", "sleep", "true"])
+    symlinkSync("busybox", join(rootfs, "bin", applet));
+  const config = structuredClone(defaultConfig({ rootless: false }));
+  config.root = { path: "rootfs" };
+  (config.process as { args: string[] }).args = typeof args === "string" ? ["sh", "-c", args] : args;
+  change(config);
+  writeFileSync(join(directory, "config.json"), JSON.stringify(config));
+  return { directory, rootfs };
+}
+
+function create(of: Bundle, id = `index-${process.pid}-${++count}`): Container {
+  const container = kontena.create({ id, bundle: of.directory });
+  containers.push(container);
+  return container;
+}
+
+const cgroups = () =>
+  ["", ...readdirSync("/sys/fs/cgroup")].flatMap((h) => {
+    try {
+      return readdirSync(join("/sys/fs/cgroup", h)).filter((name) =>
+        name.startsWith(`kontena-index-${process.pid}-`),
+      );
+    } catch {
+      return [];
+    }
+  });
+const leftovers = () => ({
+  states: existsSync(root) ? readdirSync(root) : [],
+  mounts: readFileSync("/proc/self/mountinfo", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(place)),
+  cgroups: cgroups(),
+});
+const NOTHING = { states: [], mounts: [], cgroups: [] };
+
+function errorOf(action: () => unknown): KontenaError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof KontenaError) return error;
+    throw error;
+  }
+  throw new Error("no error");
+}
+
+afterEach(() => {
+  for (const container of containers.splice(0)) container.delete({ force: true });
+  if (skipped === "") expect(leftovers()).toEqual(NOTHING);
+});
+afterAll(() => rmSync(place, { recursive: true, force: true }));
+
+describe("a container", () => {
+  real(`is created, started, waited for and deleted${skipped}`, async () => {
+    const made = bundle("cat /proc/sys/kernel/hostname > /out/name; exit 3");
+    const container = create(made);
+    expect(container.state()).toMatchObject({ status: "created", pid: container.pid, id: container.id });
+    container.start();
+    expect(await container.wait()).toEqual({ code: 3 });
+    expect(readFileSync(join(made.rootfs, "out/name"), "utf8")).toBe("kontena\n");
+    expect(container.state()).toMatchObject({ status: "stopped", pid: 0 });
+    container.delete();
+    expect(leftovers()).toEqual(NOTHING);
+  });
+
+  real(`is small while it waits: one thread, 64 kB of memory at most${skipped}`, () => {
+    const { pid } = create(bundle(["true"]));
+    const status = () => readFileSync(`/proc/${pid}/status`, "utf8");
+    const end = Date.now() + 1000;
+    // create returns while init is on its way from the last batch to the FIFO.
+    while (readFileSync(`/proc/${pid}/stat`, "utf8").split(") ")[1]?.[0] !== "S" && Date.now() < end)
+      Bun.sleepSync(1);
+    expect(/^Threads:\s+1$/m.test(status())).toBe(true);
+    expect(Number(/^VmRSS:\s+(\d+) kB/m.exec(status())?.[1])).toBeLessThanOrEqual(64);
+  });
+
+  real(`is one of the list${skipped}`, () => {
+    const [a, b] = [create(bundle(["true"])), create(bundle(["true"]))];
+    expect(kontena.list().map((c) => c.id)).toEqual([a.id, b.id].sort());
+    expect(open({ root: join(place, "elsewhere") }).list()).toEqual([]);
+  });
+
+  real(`that a signal ends tells which${skipped}`, async () => {
+    const container = create(bundle(["sleep", "60"]));
+    container.start();
+    container.kill(9);
+    expect(await container.wait()).toEqual({ code: 137, signal: 9 });
+    expect(errorOf(() => container.kill(9)).code).toBe("WRONG_STATUS");
+  });
+});
+
+describe("two containers", () => {
+  real(`that wait at once are started in reverse order, each with its own program${skipped}`, async () => {
+    const first = bundle("echo first > /out/x");
+    const second = bundle("echo second > /out/x; exit 2");
+    const [a, b] = [create(first), create(second)];
+    b.start();
+    a.start();
+    expect(await Promise.all([a.wait(), b.wait()])).toEqual([{ code: 0 }, { code: 2 }]);
+    expect(readFileSync(join(first.rootfs, "out/x"), "utf8")).toBe("first\n");
+    expect(readFileSync(join(second.rootfs, "out/x"), "utf8")).toBe("second\n");
+  });
+
+  real(`of one bundle, whose plan is kept, have cgroups of their own${skipped}`, async () => {
+    const one = bundle("cat /proc/self/cgroup >> /out/cgroups; sleep 60");
+    const [a, b] = [create(one), create(one)];
+    for (const { pid, id } of [a, b])
+      expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/kontena-${id}`);
+    b.start();
+    a.start();
+    for (const { pid, id } of [a, b])
+      expect(readFileSync(`/proc/${pid}/cgroup`, "utf8")).toContain(`/kontena-${id}`);
+  });
+
+  real(`can't have one id${skipped}`, () => {
+    const one = create(bundle(["true"]));
+    expect(errorOf(() => kontena.create({ id: one.id, bundle: bundle(["true"]).directory })).code).toBe(
+      "ID_IN_USE",
+    );
+    expect(one.state().status).toBe("created");
+  });
+});
+
+describe("waiting", () => {
+  real(`tells the same every time, at once and later, both ways${skipped}`, async () => {
+    const container = create(bundle("exit 7"));
+    const early = [container.wait(), container.wait()];
+    container.start();
+    expect(await Promise.all(early)).toEqual([{ code: 7 }, { code: 7 }]);
+    expect(container.waitSync()).toEqual({ code: 7 });
+    expect(await container.wait()).toEqual({ code: 7 });
+  });
+
+  real(`holds the thread when it is asked to${skipped}`, () => {
+    const container = create(bundle("exit 8"));
+    container.start();
+    expect(container.waitSync()).toEqual({ code: 8 });
+    expect(container.waitSync()).toEqual({ code: 8 });
+  });
+
+  real(
+    `for a container that is deleted by force ends${skipped}`,
+    async () => {
+      const container = create(bundle(["sleep", "60"]));
+      container.start();
+      const waiting = container.wait();
+      container.delete({ force: true });
+      expect(await waiting).toEqual({ code: 137, signal: 9 });
+      expect(await container.wait()).toEqual({ code: 137, signal: 9 });
+      expect(container.waitSync()).toEqual({ code: 137, signal: 9 });
+    },
+    5000,
+  );
+
+  real(
+    `for a container whose start has failed ends${skipped}`,
+    async () => {
+      const made = bundle(["/bin/app"]);
+      copyFileSync(BUSYBOX, join(made.rootfs, "bin/app"));
+      const container = create(made);
+      rmSync(join(made.rootfs, "bin/app"));
+      const waiting = container.wait();
+      expect(errorOf(() => container.start()).code).toBe("EXEC_NOT_FOUND");
+      expect((await waiting).code).toBe(1);
+    },
+    5000,
+  );
+});
+
+describe("an error", () => {
+  real(`of create leaves nothing, not even a child or a descriptor${skipped}`, () => {
+    // The first create opens what stays open: the loader's memory, the library.
+    create(bundle(["true"])).delete({ force: true });
+    const before = { children: children(), descriptors: descriptors() };
+    const wrong: [string, Bundle][] = [
+      ["EXEC_NOT_FOUND", bundle(["/bin/nothing"])],
+      ["EXEC_NOT_EXECUTABLE", bundle(["/out"])],
+      [
+        "MOUNT_FAILED",
+        bundle(
+          ["true"],
+          (c) => void c.mounts?.push({ destination: "/x", type: "tmpfs", options: ["sizee=1"] }),
+        ),
+      ],
+      [
+        "CONFIG_NOT_APPLIED",
+        bundle(["true"], (c) => void Object.assign(c.process as object, { oomScoreAdj: 1 })),
+      ],
+      ["CONFIG_INVALID", bundle(["true"], (c) => void Object.assign(c, { ociVersion: "x" }))],
+    ];
+    for (const [code, { directory }] of wrong) {
+      const error = errorOf(() => kontena.create({ id: `index-${process.pid}-bad`, bundle: directory }));
+      expect(error.code).toBe(code as never);
+      expect(leftovers()).toEqual(NOTHING);
+    }
+    expect({ children: children(), descriptors: descriptors() }).toEqual(before);
+  });
+
+  real(`names the option that the kernel doesn't know${skipped}`, () => {
+    const { directory } = bundle(
+      ["true"],
+      (c) => void c.mounts?.push({ destination: "/x", type: "tmpfs", options: ["ro", "sizee=1"] }),
+    );
+    const error = errorOf(() => kontena.create({ id: `index-${process.pid}-bad`, bundle: directory }));
+    expect(error.details.at).toMatch(/^mounts\[\d+\]\.options\[1\]$/);
+    expect(error.details.hint).toContain("sizee");
+  });
+
+  real(`of start says what stopped the program${skipped}`, () => {
+    const made = bundle(["/bin/app"]);
+    writeFileSync(join(made.rootfs, "bin/app"), "not a program", { mode: 0o755 });
+    const container = create(made);
+    const error = errorOf(() => container.start());
+    expect(error).toMatchObject({
+      code: "EXEC_NOT_EXECUTABLE",
+      details: { syscall: "execve", errno: "ENOEXEC" },
+    });
+    // And says it again, for as long as the container is there.
+    expect(container.state().status).toBe("stopped");
+    expect(errorOf(() => container.start()).code).toBe("EXEC_NOT_EXECUTABLE");
+  });
+
+  real(`tells a wrong status: started twice, deleted while it runs${skipped}`, () => {
+    const container = create(bundle(["sleep", "60"]));
+    container.start();
+    expect(errorOf(() => container.start()).code).toBe("WRONG_STATUS");
+    expect(errorOf(() => container.delete()).code).toBe("WRONG_STATUS");
+    container.delete({ force: true });
+    container.delete({ force: true });
+    expect(errorOf(() => container.delete()).code).toBe("NOT_FOUND");
+    expect(errorOf(() => container.state()).code).toBe("NOT_FOUND");
+  });
+});
+
+describe("capabilities", () => {
+  real(
+    `that the rules of the kernel forbid are left out with a warning, and the container runs${skipped}`,
+    async () => {
+      const warnings: string[] = [];
+      const telling = open({
+        root,
+        onWarning: (message, details) => warnings.push(`${details?.at} ${message}`),
+      });
+      const made = bundle("cat /proc/self/status > /out/status", (config) => {
+        (config.process as { capabilities: object }).capabilities = {
+          bounding: [],
+          permitted: ["CAP_KILL"],
+          inheritable: ["CAP_KILL"],
+        };
+      });
+      const container = telling.create({ id: `index-${process.pid}-${++count}`, bundle: made.directory });
+      containers.push(container);
+      container.start();
+      expect((await container.wait()).code).toBe(0);
+      expect(readFileSync(join(made.rootfs, "out/status"), "utf8")).toMatch(/^CapInh:\s+0{16}$/m);
+      expect(warnings.join()).toContain("process.capabilities.inheritable[0] CAP_KILL");
+    },
+  );
+});
+
+real(`a warning is told, and none is printed${skipped}`, () => {
+  const warnings: string[] = [];
+  const telling = open({
+    root,
+    onWarning: (message, details) => warnings.push(`${details?.at}: ${message}`),
+  });
+  const made = bundle(
+    ["true"],
+    (config) => void Object.assign(config.linux as object, { maskedPath: ["/x"] }),
+  );
+  containers.push(telling.create({ id: `index-${process.pid}-${++count}`, bundle: made.directory }));
+  expect(warnings.join()).toContain("linux.maskedPath");
+});
+
+real(`this process stays what it was${skipped}`, async () => {
+  const dumpable = () => rawSyscall("prctl", 3, 0, 0, 0, 0);
+  create(bundle(["true"])).delete({ force: true });
+  const before = {
+    children: children(),
+    descriptors: descriptors(),
+    dumpable: dumpable(),
+    cwd: process.cwd(),
+  };
+  for (let i = 0; i < 3; i++) {
+    const container = create(bundle("exit 0"));
+    container.start();
+    await container.wait();
+    container.delete();
+  }
+  expect({
+    children: children(),
+    descriptors: descriptors(),
+    dumpable: dumpable(),
+    cwd: process.cwd(),
+  }).toEqual(before);
+});
