@@ -14,7 +14,7 @@ import {
 import { signalInit } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
-import { isAlive, readStat } from "./task.ts";
+import { readStat } from "./task.ts";
 import { awaitEnd, reap } from "./wait.ts";
 
 const SIGKILL = 9;
@@ -56,20 +56,17 @@ export function removeLocked(directory: string, id: string, force: boolean): voi
   removeDirectory(directory);
 }
 
-/** SIGKILL, and waiting until the process is gone: what it holds can be removed only then. */
+/** SIGKILL, and waiting until the process is gone: what it holds can be removed only then. A child is reaped as well. */
 function endProcess(state: StoredState): void {
-  if (!isAlive(state.pid, state.startTime)) {
-    // A child of this very process, killed a moment ago, waits to be reaped.
-    if (readStat(state.pid)?.startTime === state.startTime) reap(state.pid, true);
-    return;
-  }
+  // Also a zombie is that very process, until it is reaped; a number that was given anew isn't.
+  if (state.pid <= 0 || readStat(state.pid)?.startTime !== state.startTime) return;
   const pidfd = rawSyscall("pidfd_open", state.pid, 0);
-  if (pidfd < 0) return;
-  try {
-    if (!signalInit(state, SIGKILL)) return;
-    awaitEnd(pidfd, 10_000);
-    reap(state.pid, false);
-  } finally {
-    closeSync(pidfd);
-  }
+  if (pidfd >= 0)
+    try {
+      signalInit(state, SIGKILL);
+      awaitEnd(pidfd, 10_000);
+    } finally {
+      closeSync(pidfd);
+    }
+  reap(state.pid, pidfd < 0);
 }

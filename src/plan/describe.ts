@@ -17,6 +17,7 @@ import {
   AT_RECURSIVE,
   AT_SYMLINK_NOFOLLOW,
   CLOSE_RANGE,
+  F,
   O,
   RESOLVE,
 } from "../kernel/consts/fcntl.ts";
@@ -128,6 +129,7 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   openat2: { 0: dirfd },
   mkdirat: { 0: dirfd, 2: octal },
   dup3: { 2: flags(O) },
+  fcntl: { 1: (value) => nameOf(F, value) },
   mknodat: { 0: dirfd, 2: modeAndType, 3: device },
   symlinkat: { 1: dirfd },
   statx: { 0: dirfd, 2: flags(AT), 3: (value) => `0x${value.toString(16)}` },

@@ -2,7 +2,7 @@
 import { cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, F, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { keepAs, MASK_DIRECTORY, openIfThere, sweep, swept } from "./destination.ts";
+import { keepAs, LOWEST, MASK_DIRECTORY, openIfThere, sweep, swept } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
 import { openFileSystem } from "./mounts.ts";
 
@@ -71,7 +71,7 @@ function maskPath(path: string, at: string): Step[] {
   const original: Step[] = [
     {
       call: "fcntl",
-      args: [cell(MASK_DIRECTORY), F.F_DUPFD_CLOEXEC, 0],
+      args: [cell(MASK_DIRECTORY), F.F_DUPFD_CLOEXEC, cell(LOWEST)],
       why: "the empty file system itself, which is attached nowhere yet",
       at,
       save: cover,

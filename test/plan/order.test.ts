@@ -85,7 +85,6 @@ describe.each(SAMPLE_NAMES)("%s:", (name) => {
       // Before Linux 6.15 a mount that isn't attached can't be copied: paths.ts has another way.
       open_tree: ["EINVAL"],
       openat: ["ENOTDIR"],
-      open_tree: ["EINVAL"],
       socket: ["EAFNOSUPPORT"],
       mkdirat: ["EEXIST"],
       mknodat: ["EEXIST", "EPERM"],

@@ -56,7 +56,7 @@ test("a masked path is covered by the mask that fits: the host's /dev/null for a
     `mount_setattr(<linux.maskedPaths[0] cover>, "", ${AT_EMPTY_PATH}, mount_attr, 32)`,
     `open_tree(<mask for directories>, "", ${524289 | AT_EMPTY_PATH}) = linux.maskedPaths[0] cover`,
     // On a kernel that can't copy it while it is attached nowhere.
-    "fcntl(<mask for directories>, 1030, 0) = linux.maskedPaths[0] cover",
+    "fcntl(<mask for directories>, 1030, <lowest descriptor>) = linux.maskedPaths[0] cover",
     'move_mount(<linux.maskedPaths[0] cover>, "", <linux.maskedPaths[0] place>, "", 68)',
   ]);
   expect(list[0]?.on).toEqual({ ENOENT: "leave", EAGAIN: "again" });
