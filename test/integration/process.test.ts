@@ -62,24 +62,24 @@ test("without a PATH in the environment, /bin is searched", () => {
 test("a path with a slash is relative to the working directory", () => {
   const output = box.outputOf({
     args: ["sub/prog"],
-    fill: (rootfs) => putScript(rootfs, "/work/sub/prog"),
+    fill: (rootfs) => putScript(rootfs, "/app/sub/prog"),
     patch: (config) => {
-      config.process.cwd = "/work";
+      config.process.cwd = "/app";
     },
   });
-  expect(output).toBe("/work/sub/prog\n");
+  expect(output).toBe("/app/sub/prog\n");
 });
 
 test("an empty element of PATH is the working directory", () => {
   const output = box.outputOf({
     args: ["prog"],
-    fill: (rootfs) => putScript(rootfs, "/work/prog"),
+    fill: (rootfs) => putScript(rootfs, "/app/prog"),
     patch: (config) => {
-      config.process.cwd = "/work";
+      config.process.cwd = "/app";
       config.process.env = ["PATH=/first::/bin"];
     },
   });
-  expect(output).toBe("/work/prog\n");
+  expect(output).toBe("/app/prog\n");
 });
 
 test("arguments arrive byte by byte", () => {
