@@ -7,7 +7,7 @@ import { dirname, join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
 import { ERRNO, errnoName } from "../kernel/errno.ts";
-import { readText } from "../kernel/files.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import type { Hierarchy } from "../plan/input.ts";
 
@@ -19,12 +19,6 @@ export interface Cgroup {
   /** All directories that were made for it, the topmost first. */
   made: string[];
 }
-
-interface NodeError {
-  code?: string;
-}
-
-const codeOf = (error: unknown) => (error as NodeError).code ?? "EIO";
 
 function failed(what: string, path: string, error: unknown): KontenaError {
   const errno = codeOf(error);

@@ -3,7 +3,7 @@ import { realpathSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
-import { readText } from "../kernel/files.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 
 export interface Bundle {
   /** Absolute path without symlinks. */
@@ -14,7 +14,7 @@ export interface Bundle {
 }
 
 function bundleError(message: string, path: string, error: unknown, hint?: string): KontenaError {
-  const errno = (error as { code?: string }).code ?? "EIO";
+  const errno = codeOf(error);
   const text = errno === "ENOENT" ? "no such file or directory" : errno;
   return new KontenaError("BUNDLE_INVALID", `${message}: ${text}`, {
     path,
@@ -66,7 +66,7 @@ export function withRoot(path: string, config: Config): Bundle {
       });
   } catch (error) {
     if (error instanceof KontenaError) throw error;
-    const errno = (error as { code?: string }).code ?? "EIO";
+    const errno = codeOf(error);
     const text = errno === "ENOENT" ? "no such file or directory" : errno;
     throw new KontenaError("ROOT_FAILED", `cannot open the root file system ${rootfs}: ${text}`, {
       at: "root.path",

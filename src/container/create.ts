@@ -81,7 +81,6 @@ function firstState(options: CreateOptions, prepared: Compiled): StoredState {
     ...(annotations === undefined ? {} : { annotations }),
     created: new Date().toISOString(),
     owner: input.host.uid,
-    ownPidNamespace: isNew(input.config, "pid"),
   };
 }
 

@@ -23,7 +23,7 @@ import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
 import { ERRNO } from "../kernel/errno.ts";
-import { readText } from "../kernel/files.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { checkId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
@@ -48,8 +48,6 @@ export interface StoredState {
   /** uid of the caller of create. */
   owner: number;
   cgroup?: Cgroup;
-  /** Whether the container has a pid namespace of its own: then the end of init is the end of all. */
-  ownPidNamespace: boolean;
 }
 
 export const STATE = "state.json";
@@ -72,7 +70,7 @@ export function makeDirectory(runtime: Runtime, id: string): string {
     mkdirSync(directory, { mode: 0o711 });
   } catch (error) {
     if (error instanceof KontenaError) throw error;
-    const errno = (error as { code?: string }).code ?? "EIO";
+    const errno = codeOf(error);
     const isTaken = errno === "EEXIST" && statSync(runtime.root).isDirectory();
     if (isTaken)
       throw new KontenaError("ID_IN_USE", `container with id exists: ${id}`, {
@@ -122,7 +120,7 @@ export function readState(directory: string): StoredState | undefined {
   try {
     text = readText(path);
   } catch (error) {
-    if ((error as { code?: string }).code === "ENOENT") return undefined;
+    if (codeOf(error) === "ENOENT") return undefined;
     throw error;
   }
   try {
@@ -171,7 +169,7 @@ export function withLock<T>(directory: string, id: string, action: () => T): T {
     try {
       fd = openSync(directory, "r");
     } catch (error) {
-      if ((error as { code?: string }).code === "ENOENT") throw doesNotExist(id);
+      if (codeOf(error) === "ENOENT") throw doesNotExist(id);
       throw error;
     }
     try {

@@ -2,13 +2,11 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
+import { codeOf } from "../kernel/files.ts";
 import { readState } from "./directory.ts";
 import { isId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
 import { type ContainerState, toState } from "./state.ts";
-
-/** What `list` tells of a container. */
-export type ContainerSummary = ContainerState;
 
 /** In the order of their names; one whose state can't be read is a warning and doesn't hide the others. */
 export function list(runtime: Runtime): ContainerState[] {
@@ -16,7 +14,7 @@ export function list(runtime: Runtime): ContainerState[] {
   try {
     names = readdirSync(runtime.root).sort();
   } catch (error) {
-    if ((error as { code?: string }).code === "ENOENT") return [];
+    if (codeOf(error) === "ENOENT") return [];
     throw error;
   }
   const containers: ContainerState[] = [];
@@ -28,7 +26,7 @@ export function list(runtime: Runtime): ContainerState[] {
       containers.push(toState(directory, name, readState(directory)));
     } catch (error) {
       // Deleted since, or not a container at all.
-      if ((error as { code?: string }).code === "ENOTDIR") continue;
+      if (codeOf(error) === "ENOTDIR") continue;
       if (!(error instanceof KontenaError)) throw error;
       runtime.warn(error.message);
     }

@@ -3,6 +3,7 @@ import { writeFileSync } from "node:fs";
 import type { IdMapping } from "../../spec/common.ts";
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
+import { codeOf } from "../kernel/files.ts";
 import type { PlanInput } from "../plan/input.ts";
 
 function write(pid: number, file: string, text: string, at: string): void {
@@ -10,7 +11,7 @@ function write(pid: number, file: string, text: string, at: string): void {
   try {
     writeFileSync(path, text);
   } catch (error) {
-    const errno = (error as { code?: string }).code ?? "EIO";
+    const errno = codeOf(error);
     throw new KontenaError("ID_MAPPING_FAILED", `cannot write ${file}: ${errnoText(errno)}`, {
       at,
       errno,

@@ -1,6 +1,7 @@
 /** ns: which namespaces a container has, and which of them it shares: `readlink /proc/PID/ns/*` as one command. */
 import { readlinkSync } from "node:fs";
 import { KontenaError } from "../error.ts";
+import { codeOf } from "../kernel/files.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";
 import { loadState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
@@ -24,11 +25,11 @@ function inodeOf(path: string): number | undefined {
   try {
     return Number(/\[(\d+)\]/.exec(readlinkSync(path))?.[1]);
   } catch (error) {
-    const errno = (error as { code?: string }).code;
+    const errno = codeOf(error);
     if (errno === "ENOENT") return undefined;
     throw new KontenaError("PERMISSION", `cannot read ${path}: ${errno}`, {
       path,
-      ...(errno ? { errno } : {}),
+      errno,
     });
   }
 }

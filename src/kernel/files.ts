@@ -35,3 +35,8 @@ export function readBytes(path: string): Uint8Array | undefined {
   if (!existsSync(path)) return undefined;
   return readFileSync(path);
 }
+
+/** The error number's name (`ENOENT`) in what node:fs throws; EIO for what has none. */
+export function codeOf(error: unknown): string {
+  return (error as { code?: string }).code ?? "EIO";
+}

@@ -43,7 +43,6 @@ const STATE: StoredState = {
   rootfs: "/b/rootfs",
   created: "2026-01-01T00:00:00.000Z",
   owner: 0,
-  ownPidNamespace: true,
 };
 const codeOf = (action: () => unknown): string => {
   try {
