@@ -17,7 +17,7 @@ import { pageSize } from "../kernel/page.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import { ARCH, type Arch, syscallNumber } from "../kernel/syscalls.ts";
 import { encodeOp, OP_NONE, OP_SIZE } from "./op.ts";
-import { type Arg, type Buffer, type Call, cell, type Outcome, type Step } from "./step.ts";
+import { type Arg, type Buffer, type Call, cell, type Outcome, type Step, type Words } from "./step.ts";
 
 /** Where plan memory is mapped in every init. */
 export const PLAN_BASE = 0x1000_0000;
@@ -268,6 +268,8 @@ interface Region {
   buffers: Map<string, number>;
   /** Strings of one section are not shared with the other, which may be gone from memory. */
   strings: Map<string, number>;
+  /** Words that hold cells: placed before all ops, where both sections can reach them. */
+  shared: Map<Words, number>;
 }
 
 function newRegion(base: number): Region {
@@ -284,6 +286,7 @@ function newRegion(base: number): Region {
       [LOG_BUFFER.buffer, LOG],
     ]),
     strings: new Map(),
+    shared: new Map(),
   };
 }
 
@@ -334,6 +337,37 @@ function putStrings(region: Region, texts: readonly string[]): number {
   return at;
 }
 
+/** Cells among the words get their home here. */
+function putWords(region: Region, arg: Words): number {
+  const at = allocate(region, 8 * arg.words.length);
+  arg.words.forEach((word, i) => {
+    const here = at + 8 * i;
+    if (typeof word === "object" && "cell" in word) {
+      if (region.cells.has(word.cell)) throw new RangeError(`"${word.cell}" is in two lists of words`);
+      region.cells.set(word.cell, here);
+      region.view.setBigInt64(here, UNSET, true);
+      return;
+    }
+    const value =
+      typeof word === "number" || typeof word === "bigint" ? word : region.base + place(region, word);
+    // Behind place(), which may have moved the memory.
+    region.view.setBigUint64(here, BigInt.asUintN(64, BigInt(value)), true);
+  });
+  return at;
+}
+
+const holdsCells = ({ words }: Words): boolean =>
+  words.some((w) => typeof w === "object" && ("cell" in w || ("words" in w && holdsCells(w))));
+
+/** Words with cells in them come first: the cells of all other calls are then placed around them. */
+function placeWords(region: Region, lists: readonly Node[][]): void {
+  for (const nodes of lists)
+    for (const { call } of nodes)
+      for (const arg of call.args)
+        if (typeof arg === "object" && "words" in arg && !region.shared.has(arg) && holdsCells(arg))
+          region.shared.set(arg, putWords(region, arg));
+}
+
 /** Where an argument that isn't an integer lies; for a cell, the cell. */
 function place(region: Region, arg: Exclude<Arg, number | bigint>): number {
   if (typeof arg === "string") return putString(region, arg);
@@ -349,6 +383,12 @@ function place(region: Region, arg: Exclude<Arg, number | bigint>): number {
     return at;
   }
   if ("strings" in arg) return putStrings(region, arg.strings);
+  if ("words" in arg) return region.shared.get(arg) ?? putWords(region, arg);
+  if ("bytes" in arg) {
+    const at = allocate(region, arg.bytes.length);
+    region.bytes.set(arg.bytes, at);
+    return at;
+  }
   let at = region.buffers.get(arg.buffer);
   if (at === undefined) {
     at = allocate(region, arg.size);
@@ -360,13 +400,14 @@ function place(region: Region, arg: Exclude<Arg, number | bigint>): number {
 
 function placeCells(region: Region, lists: readonly Node[][], given: Record<string, number | bigint>): void {
   const put = (name: string, value: bigint) => {
-    if (region.cells.has(name)) return;
-    const at = allocate(region, 8);
+    const at = region.cells.get(name) ?? allocate(region, 8);
     region.cells.set(name, at);
     region.view.setBigInt64(at, value, true);
   };
   for (const name in given) put(name, BigInt(given[name] as number | bigint));
-  for (const nodes of lists) for (const { call } of nodes) if (call.save !== undefined) put(call.save, UNSET);
+  for (const nodes of lists)
+    for (const { call } of nodes)
+      if (call.save !== undefined && !region.cells.has(call.save)) put(call.save, UNSET);
 }
 
 function placeNodes(region: Region, nodes: readonly Node[]): void {
@@ -428,6 +469,7 @@ export function encodePlan(
 
   const region = newRegion(base);
   region.view.setBigInt64(LAST, UNSET, true);
+  placeWords(region, [startNodes, createNodes]);
   placeCells(region, [startNodes, createNodes], { [PARK_ADDRESS]: 0, [PARK_LENGTH]: 0, ...given });
   placeNodes(region, startNodes);
   // Start's ops name no op of create's, which is unmapped by then; create's end names start's first.

@@ -29,8 +29,24 @@ export interface Strings {
   strings: readonly string[];
 }
 
+/** Memory as it is, 8-byte aligned: a program for the kernel, a name that isn't text. */
+export interface Bytes {
+  bytes: Uint8Array;
+  /** What it is, for people. */
+  name: string;
+}
+
+/**
+ * 64-bit words that the kernel reads as one struct: an integer as it is, the address of a nested argument, or a cell, which
+ * then lies in here: the call that saves it writes it where this one reads it (a descriptor in a control message, say). Such a
+ * cell is at home in one list of words at most.
+ */
+export interface Words {
+  words: readonly Arg[];
+}
+
 /** One argument: an integer, a NUL-terminated string, or the kinds above. */
-export type Arg = number | bigint | string | Cell | Struct | Buffer | Strings;
+export type Arg = number | bigint | string | Cell | Struct | Buffer | Strings | Bytes | Words;
 
 /** What happens after a call: the step behind it, the call again, the enclosing block anew or its end, init's exit, other steps. */
 export type Outcome = "next" | "again" | "restart" | "leave" | "exit" | readonly Step[];
@@ -93,6 +109,7 @@ export interface Phase {
 export const cell = (name: string): Cell => ({ cell: name });
 export const struct = <N extends StructName>(name: N, value: StructValues[N]): Struct =>
   ({ struct: name, value }) as Struct;
+export const words = (...list: Arg[]): Words => ({ words: list });
 export const buffer = (name: string, size: number, text?: string): Buffer =>
   text === undefined ? { buffer: name, size } : { buffer: name, size, text };
 

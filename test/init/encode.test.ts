@@ -18,7 +18,7 @@ import {
   UNSET,
 } from "../../src/init/encode.ts";
 import { OP_OFFSET, OP_SIZE } from "../../src/init/op.ts";
-import { buffer, type Call, cell, type Step, stepsOf, struct } from "../../src/init/step.ts";
+import { buffer, type Call, cell, type Step, stepsOf, struct, words } from "../../src/init/step.ts";
 import { ERRNO } from "../../src/kernel/errno.ts";
 import { syscallNumber } from "../../src/kernel/syscalls.ts";
 import { planContainer } from "../../src/plan/order.ts";
@@ -138,6 +138,44 @@ describe("arguments", () => {
     expect(pointers.slice(0, 2).map((p) => textAt(plan, p))).toEqual(["a", "bc"]);
     expect(pointers[2]).toBe(0n);
     expect(wordAt(plan, envp - PLAN_BASE)).toBe(0n);
+  });
+
+  test("that are bytes lie in plan memory as they are, aligned", () => {
+    const plan = encode([call("seccomp", [1, 0, { bytes: new Uint8Array([7, 8, 9]), name: "program" }])]);
+    const at = Number(opAt(plan, plan.firstOp).args[2]) - PLAN_BASE;
+    expect(at % 8).toBe(0);
+    expect([...plan.bytes.subarray(at, at + 3)]).toEqual([7, 8, 9]);
+  });
+
+  test("that are words are integers, addresses of what is nested, and the homes of cells", () => {
+    const message = words(3n << 32n, "name", words(-1, 5), cell("descriptor"));
+    const plan = encode(
+      [call("openat", [0, "f", 0], { save: "descriptor" })],
+      [call("sendmsg", [1, message, 0]), call("close", [cell("descriptor")])],
+    );
+    const view = new DataView(plan.bytes.buffer, plan.bytes.byteOffset);
+    const send = plan.ops.find((op) => op.call.call === "sendmsg")?.address ?? 0;
+    const at = Number(opAt(plan, send).args[1]) - PLAN_BASE;
+    expect(view.getBigUint64(at, true)).toBe(3n << 32n);
+    const name = Number(view.getBigUint64(at + 8, true)) - PLAN_BASE;
+    expect(new TextDecoder().decode(plan.bytes.subarray(name, name + 5))).toBe("name\0");
+    const nested = Number(view.getBigUint64(at + 16, true)) - PLAN_BASE;
+    expect([view.getBigInt64(nested, true), view.getBigInt64(nested + 8, true)]).toEqual([-1n, 5n]);
+    expect(cellOffset(plan, "descriptor")).toBe(at + 24);
+    expect(view.getBigInt64(at + 24, true)).toBe(UNSET);
+    expect(opAt(plan, plan.firstOp).result).toBe(PLAN_BASE + at + 24);
+    // Both sections reach it: parked, init has the first one only.
+    expect(at + 32).toBeLessThanOrEqual(plan.parkedSize);
+    const close = plan.ops.find((op) => op.call.call === "close")?.address ?? 0;
+    expect(opAt(plan, close).args[0]).toBe(BigInt(PLAN_BASE + at + 24));
+  });
+
+  test("that are words hold a given value too, and a cell has one home", () => {
+    const plan = encode([call("sendmsg", [1, words(1, cell("given"))])], [], { given: 42 });
+    const view = new DataView(plan.bytes.buffer, plan.bytes.byteOffset);
+    expect(view.getBigInt64(cellOffset(plan, "given"), true)).toBe(42n);
+    const twice = [call("sendmsg", [words(cell("a")), words(cell("a"))])];
+    expect(() => encode(twice)).toThrow('"a" is in two lists of words');
   });
 
   test("that are the same buffer are the same memory, of its size, and other buffers aren't in it", () => {

@@ -76,7 +76,8 @@ function shortArg(arg: Arg): string {
   if ("cell" in arg) return `<${arg.cell}>`;
   if ("buffer" in arg) return arg.text === undefined ? `&${arg.buffer}` : JSON.stringify(arg.text);
   if ("strings" in arg) return JSON.stringify(arg.strings);
-  return arg.struct;
+  if ("words" in arg) return `{${arg.words.map(shortArg).join(", ")}}`;
+  return "bytes" in arg ? arg.name : arg.struct;
 }
 
 /** The value of the struct at argument `index`. */
