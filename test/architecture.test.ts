@@ -48,7 +48,7 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   init: ["error.ts", "kernel"],
   plan: ["error.ts", "spec", "kernel", "init"],
   // Beside plan: it shares its words for the host's hierarchies.
-  cgroup: ["error.ts", "kernel", "plan"],
+  cgroup: ["error.ts", "spec", "kernel", "plan"],
   container: ["error.ts", "spec", "kernel", "init", "plan", "cgroup"],
   // No system calls: the command line knows the lifecycle, and the names of options and properties.
   cli: ["error.ts", "spec", "container", "package.json"],

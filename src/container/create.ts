@@ -4,7 +4,7 @@
  */
 import { closeSync, constants, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { joinCgroup, makeCgroup, openUnified, planCgroup, removeCgroup } from "../cgroup/cgroup.ts";
+import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { bufferOffset, cellOffset, HEAD_SIZE, putText, SOCKET } from "../init/encode.ts";
 import { chooseNumbers, type Numbers, type Placed, spawnInit } from "../init/spawn.ts";
@@ -14,7 +14,7 @@ import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
 import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
 import { isNew } from "../plan/input.ts";
-import { cgroupTexts, joinsByItself } from "../plan/join-cgroup.ts";
+import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { EXEC_PATH } from "../plan/process.ts";
 import { type Compiled, compile, compilePlan, GIVEN } from "./compile.ts";
@@ -126,8 +126,7 @@ function undo({ directory, state, pidfd }: Making): void {
 
 function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, making: Making): Container {
   const { directory, state } = making;
-  const { cgroupPath, host } = prepared.input;
-  if (cgroupPath !== undefined) state.cgroup = planCgroup(host.hierarchies, cgroupPath);
+  planCgroup(runtime, prepared, making);
   writeState(directory, state);
   makeFifo(directory);
   // On v1 init needs its cgroups only some time after its birth, and makes its network namespace meanwhile.
@@ -167,7 +166,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   making.descriptors.delete(theirs);
 
   if (late) prepareCgroup(runtime, prepared, making);
-  prepareInit(prepared, making, pid);
+  prepareInit(runtime, prepared, making, pid);
   if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
   // While init works on the other processor.
   writeStartOps(directory, prepared);
@@ -213,14 +212,24 @@ function isLate({ input }: Pick<Compiled, "input">): boolean {
   return input.host.uid === 0 && input.host.hierarchies.every((h) => h.version === 1);
 }
 
+function cgroupRequest(runtime: Runtime, { id }: StoredState, { input }: Compiled): CgroupRequest {
+  return { id, input, warn: runtime.warn };
+}
+
+function planCgroup(runtime: Runtime, prepared: Compiled, { state }: Making): void {
+  const { cgroupManager, cgroupPath } = prepared.input;
+  if (cgroupManager === "disabled" || cgroupPath === undefined) return;
+  state.cgroup = driverOf(cgroupManager).plan(cgroupRequest(runtime, state, prepared));
+}
+
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
 function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): number | undefined {
-  const { hierarchies } = prepared.input.host;
   const { cgroup } = making.state;
   if (cgroup === undefined) return undefined;
   try {
-    makeCgroup(hierarchies, cgroup);
-    const fd = openUnified(hierarchies, cgroup);
+    const driver = driverOf(cgroup.manager);
+    driver.make(cgroupRequest(runtime, making.state, prepared), cgroup);
+    const fd = driver.birthplace(cgroup);
     if (fd !== undefined) making.descriptors.add(fd);
     return fd;
   } catch (error) {
@@ -250,11 +259,11 @@ function withoutCgroup(prepared: Compiled, making: Making): undefined {
 }
 
 /** Between birth and the first batch: what only somebody outside can do to init. */
-function prepareInit({ input }: Compiled, { state }: Making, pid: number): void {
-  if (state.cgroup !== undefined && !joinsByItself(input)) {
-    const v1 = state.cgroup.directories.filter((_, i) => input.host.hierarchies[i]?.version === 1);
-    joinCgroup(v1, pid);
-  }
+function prepareInit(runtime: Runtime, prepared: Compiled, { state }: Making, pid: number): void {
+  const { input } = prepared;
+  const { cgroup } = state;
+  if (cgroup !== undefined)
+    driverOf(cgroup.manager).adopt(cgroupRequest(runtime, state, prepared), cgroup, pid);
   if (isNew(input.config, "user")) writeMappings(input, pid);
   raiseLimits(input, pid);
 }

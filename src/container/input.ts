@@ -102,6 +102,7 @@ export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle
     config,
     host,
     rootfs: bundle.rootfs,
+    cgroupManager: runtime.cgroupManager,
     cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
     preserveFds: options.preserveFds ?? 0,
     noPivot: options.noPivot ?? false,

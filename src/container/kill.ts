@@ -1,6 +1,6 @@
 /** kill (runtime.md, "Kill"): a signal for the container's process, or for all of its processes. */
 import { closeSync } from "node:fs";
-import { processesOf } from "../cgroup/cgroup.ts";
+import { processesOf } from "../cgroup/directories.ts";
 import { KontenaError } from "../error.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";

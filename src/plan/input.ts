@@ -36,6 +36,7 @@ export interface PlanInput {
   host: Host;
   /** Absolute path of the root file system on the host. */
   rootfs: string;
+  cgroupManager: "cgroupfs" | "systemd" | "disabled";
   /** Path of the container's cgroup below each hierarchy's mount point, begins with `/`. */
   cgroupPath: string | undefined;
   /** Descriptors from 3 on that the program inherits. */

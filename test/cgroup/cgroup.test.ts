@@ -2,17 +2,12 @@
 import { afterEach, describe, expect, test } from "bun:test";
 import { closeSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import {
-  type Cgroup,
-  isFrozen,
-  joinCgroup,
-  makeCgroup,
-  openUnified,
-  planCgroup,
-  processesOf,
-  removeCgroup,
-} from "../../src/cgroup/cgroup.ts";
+import type { Resources } from "../../spec/resources.ts";
+import { type Cgroup, type CgroupRequest, driverOf, removeCgroup } from "../../src/cgroup/cgroup.ts";
+import { joinCgroup, processesOf, unifiedOf } from "../../src/cgroup/directories.ts";
+import { freezeCgroup, frozenState, thawCgroup } from "../../src/cgroup/freezer.ts";
 import { readHierarchies } from "../../src/cgroup/hierarchies.ts";
+import { inputOf } from "../plan/helpers.ts";
 
 const hierarchies = readHierarchies();
 const skipped =
@@ -27,10 +22,18 @@ const made: Cgroup[] = [];
 let count = 0;
 const name = () => `/kontena-test-${process.pid}-${++count}`;
 
+const driver = driverOf("cgroupfs");
+const requestFor = (path: string, resources: Resources = {}): CgroupRequest => ({
+  id: "c1",
+  input: inputOf({ linux: { resources } }, { host: { hierarchies }, cgroupPath: path }),
+  warn: () => {},
+});
+const planCgroup = (path: string) => driver.plan(requestFor(path));
+
 function make(path: string): Cgroup {
-  const cgroup = planCgroup(hierarchies, path);
+  const cgroup = planCgroup(path);
   made.push(cgroup);
-  makeCgroup(hierarchies, cgroup);
+  driver.make(requestFor(path), cgroup);
   return cgroup;
 }
 
@@ -60,7 +63,7 @@ real(`a cgroup is a directory in every hierarchy${skipped}`, () => {
 
 real(`what will be made is known before it is, the topmost first${skipped}`, () => {
   const path = name();
-  const cgroup = planCgroup(hierarchies, `${path}/a/b`);
+  const cgroup = planCgroup(`${path}/a/b`);
   for (const directory of cgroup.made) expect(existsSync(directory)).toBe(false);
   const [first] = hierarchies;
   const top = join(first?.mountpoint ?? "", path);
@@ -110,7 +113,7 @@ real(`removing what is gone already is no error${skipped}`, () => {
   removeCgroup(cgroup);
   removeCgroup(cgroup);
   expect(processesOf(cgroup.directories)).toEqual([]);
-  const never = planCgroup(hierarchies, name());
+  const never = planCgroup(name());
   removeCgroup(never);
 });
 
@@ -118,13 +121,13 @@ real(`a cgroup with processes in it isn't taken: removing the container would ki
   const path = name();
   const cgroup = make(path);
   joinCgroup(cgroup.directories, sleeper().pid);
-  expect(() => planCgroup(hierarchies, path)).toThrow("has processes in it");
+  expect(() => planCgroup(path)).toThrow("has processes in it");
 });
 
 real(`an empty one that is there is taken, and counts as not made${skipped}`, () => {
   const path = name();
   make(path);
-  expect(planCgroup(hierarchies, path).made).toEqual([]);
+  expect(planCgroup(path).made).toEqual([]);
 });
 
 describe("v2", () => {
@@ -133,36 +136,48 @@ describe("v2", () => {
 
   test.skipIf(missing !== "")(`its directory is opened for the clone${missing}`, () => {
     const cgroup = make(name());
-    const fd = openUnified(hierarchies, cgroup);
+    const fd = driver.birthplace(cgroup);
     expect(fd).toBeGreaterThan(2);
     closeSync(fd as number);
   });
 
   test.skipIf(missing !== "")(`a frozen cgroup is refused, as clone3 into it would wait${missing}`, () => {
     const path = name();
-    const top = make(path);
-    const cgroup = make(`${path}/inner`);
-    const directory = top.directories[hierarchies.indexOf(unified as never)] as string;
-    if (!existsSync(join(directory, "cgroup.freeze"))) return;
-    expect(isFrozen(directory)).toBe(false);
+    const cgroup = make(path);
+    const directory = unifiedOf(cgroup) as string;
     writeFileSync(join(directory, "cgroup.freeze"), "1");
-    const end = Date.now() + 2000;
-    while (!isFrozen(directory) && Date.now() < end) Bun.sleepSync(1);
-    expect(() => openUnified(hierarchies, cgroup)).toThrow("frozen");
+    expect(() => make(`${path}/inner`)).toThrow(`the cgroup ${directory}/inner is frozen`);
     writeFileSync(join(directory, "cgroup.freeze"), "0");
   });
 });
 
+real(`a frozen process stands still until it is thawed, and a frozen cgroup can be removed${skipped}`, () => {
+  const cgroup = make(name());
+  joinCgroup(cgroup.directories, sleeper().pid);
+  expect(frozenState(cgroup)).toBe("thawed");
+  freezeCgroup(cgroup);
+  expect(frozenState(cgroup)).toBe("frozen");
+  thawCgroup(cgroup);
+  expect(frozenState(cgroup)).toBe("thawed");
+  freezeCgroup(cgroup);
+  removeCgroup(cgroup);
+  for (const directory of cgroup.directories) expect(existsSync(directory)).toBe(false);
+});
+
 test("without a v2 hierarchy nobody is born into a cgroup", () => {
-  expect(openUnified([], { path: "/x", directories: [], made: [] })).toBeUndefined();
-  expect(isFrozen("/nowhere")).toBe(false);
+  const cgroup: Cgroup = { manager: "cgroupfs", path: "/x", hierarchies: [], directories: [], made: [] };
+  expect(driver.birthplace(cgroup)).toBeUndefined();
+  expect(frozenState(cgroup)).toBe("thawed");
+  expect(() => freezeCgroup(cgroup)).toThrow("no cgroup that could be frozen");
 });
 
 real(`a directory that can't be made is an error with its path${skipped}`, () => {
   const [first] = hierarchies;
   const path = "/cgroup.procs/below-a-file";
-  const cgroup = planCgroup(hierarchies, path);
-  expect(() => makeCgroup(hierarchies, cgroup)).toThrow(`cannot make the cgroup ${first?.mountpoint}${path}`);
+  const cgroup = planCgroup(path);
+  expect(() => driver.make(requestFor(path), cgroup)).toThrow(
+    `cannot make the cgroup ${first?.mountpoint}${path}`,
+  );
 });
 
 real(`entering a cgroup that isn't there is an error with its path${skipped}`, () => {

@@ -40,6 +40,7 @@ export function inputOf(config: Partial<Config>, { host, ...change }: Change = {
   return {
     config: { ociVersion: "1.3.0", ...config },
     rootfs: "/bundle/rootfs",
+    cgroupManager: "cgroupfs",
     cgroupPath: "/kontena-c1",
     preserveFds: 0,
     noPivot: false,

@@ -1,0 +1,154 @@
+/** Cgroups as directories: made, entered, looked into, removed; the same for every manager. */
+import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { KontenaError } from "../error.ts";
+import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
+import { ERRNO, errnoName } from "../kernel/errno.ts";
+import { codeOf, readText } from "../kernel/files.ts";
+import { rawSyscall } from "../kernel/libc.ts";
+import type { Hierarchy } from "../plan/input.ts";
+import type { Cgroup } from "./cgroup.ts";
+
+export function failed(what: string, path: string, error: unknown): KontenaError {
+  const errno = codeOf(error);
+  return new KontenaError("CGROUP_FAILED", `cannot ${what} the cgroup ${path}: ${errno}`, {
+    at: "linux.cgroupsPath",
+    path,
+    errno,
+  });
+}
+
+/** The container's directory in each hierarchy that `where` takes. */
+export function directoriesOf(cgroup: Cgroup, where: (h: Hierarchy) => boolean): string[] {
+  return cgroup.directories.filter((_, i) => where(cgroup.hierarchies[i] as Hierarchy));
+}
+
+/** The container's directory of v2; undefined when the host has none. */
+export function unifiedOf(cgroup: Cgroup): string | undefined {
+  return directoriesOf(cgroup, (h) => h.version === 2)[0];
+}
+
+/** The container's directory of a controller of v1. */
+export function controllerOf(cgroup: Cgroup, controller: string): string | undefined {
+  return directoriesOf(cgroup, (h) => h.version === 1 && h.options.includes(controller))[0];
+}
+
+/** The directories of `path` below `top` that aren't there, the topmost first. */
+export function missing(path: string, top: string): string[] {
+  const paths: string[] = [];
+  for (let p = path; p.length > top.length && !existsSync(p); p = dirname(p)) paths.unshift(p);
+  return paths;
+}
+
+export function makeDirectories(paths: readonly string[]): void {
+  for (const path of paths) {
+    try {
+      mkdirSync(path);
+    } catch (error) {
+      if (codeOf(error) !== "EEXIST") throw failed("make", path, error);
+    }
+  }
+}
+
+/** On v1 a new cpuset has no CPUs and no memory nodes, and takes no process until it has (cpuset(7)). */
+export function fillCpuset(directory: string, top: string): void {
+  for (const file of ["cpuset.cpus", "cpuset.mems"]) {
+    const path = join(directory, file);
+    if (directory === top || readText(path).trim() !== "") continue;
+    fillCpuset(dirname(directory), top);
+    writeFileSync(path, readText(join(dirname(directory), file)).trim());
+  }
+}
+
+/** Moves a process into the cgroup, from outside. */
+export function joinCgroup(directories: readonly string[], pid: number): void {
+  for (const directory of directories) {
+    try {
+      writeFileSync(join(directory, "cgroup.procs"), String(pid));
+    } catch (error) {
+      throw failed("enter", directory, error);
+    }
+  }
+}
+
+/** Processes in the cgroup and in those below it. */
+export function processesOf(directories: readonly string[]): number[] {
+  const pids = new Set<number>();
+  const collect = (directory: string) => {
+    for (const line of readText(join(directory, "cgroup.procs")).split("\n"))
+      if (line !== "" && line !== "0") pids.add(Number(line));
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) collect(join(directory, entry.name));
+  };
+  for (const directory of directories) {
+    try {
+      collect(directory);
+    } catch (error) {
+      // One that is gone, or going, has no processes.
+      if (!["ENOENT", "ENODEV", "EOPNOTSUPP"].includes(codeOf(error))) throw failed("read", directory, error);
+    }
+  }
+  return [...pids];
+}
+
+/** A cgroup that a dying process hasn't left yet refuses rmdir: it is asked again, for so many milliseconds in all. */
+const PATIENCE = 10_000;
+
+/** Removes the directory and those below; false when it isn't empty. */
+function removeTree(directory: string): boolean {
+  const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
+  if (result === 0 || result === -ERRNO.ENOENT) return true;
+  if (result !== -ERRNO.EBUSY && result !== -ERRNO.ENOTEMPTY)
+    throw failed("remove", directory, { code: errnoName(-result) });
+  let empty = true;
+  try {
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory() && !removeTree(join(directory, entry.name))) empty = false;
+    if (empty) rmdirSync(directory);
+    return empty;
+  } catch (error) {
+    if (codeOf(error) === "ENOENT") return true;
+    if (codeOf(error) === "EBUSY") return false;
+    throw failed("remove", directory, error);
+  }
+}
+
+/** Kills whatever is in the directories and removes them. */
+export function killAndRemove(directories: readonly string[], thaw: () => void): void {
+  const end = Date.now() + PATIENCE;
+  let pause = 1;
+  let left = directories;
+  for (;;) {
+    left = left.filter((directory) => !removeTree(directory));
+    if (left.length === 0) break;
+    killAll(left);
+    thaw();
+    if (Date.now() > end) throw failed("remove", left[0] as string, { code: "EBUSY" });
+    Bun.sleepSync(pause);
+    pause = Math.min(pause * 2, 50);
+  }
+}
+
+/** SIGKILL to all processes in the directories. Where v2 has cgroup.kill (Linux 5.14) nothing forks away from it. */
+function killAll(directories: readonly string[]): void {
+  for (const directory of directories) {
+    try {
+      if (existsSync(join(directory, "cgroup.kill"))) writeFileSync(join(directory, "cgroup.kill"), "1");
+    } catch {
+      // By their pids, then.
+    }
+  }
+  for (const pid of processesOf(directories)) rawSyscall("kill", pid, 9);
+}
+
+/** Removes the directories above that were made for the cgroup and are empty. */
+export function removeMade(cgroup: Cgroup): void {
+  for (const directory of cgroup.made.toReversed()) {
+    if (cgroup.directories.includes(directory)) continue;
+    try {
+      rmdirSync(directory);
+    } catch {
+      // Another container's cgroup is in it.
+    }
+  }
+}
