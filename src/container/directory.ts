@@ -7,6 +7,7 @@
  *   exec.fifo    where init waits; gone once the program runs
  */
 import {
+  chmodSync,
   closeSync,
   fstatSync,
   lstatSync,
@@ -68,6 +69,8 @@ export function makeDirectory(runtime: Runtime, id: string): string {
     checkRoot(runtime.root);
     // Search for others: in a user namespace, init opens the FIFO as somebody else.
     mkdirSync(directory, { mode: 0o711 });
+    // The caller's umask may have taken that away.
+    chmodSync(directory, 0o711);
   } catch (error) {
     if (error instanceof KontenaError) throw error;
     const errno = codeOf(error);

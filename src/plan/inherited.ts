@@ -8,6 +8,9 @@ import { SIG, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import type { PlanInput } from "./input.ts";
 import { INIT_NAME } from "./park.ts";
 
+/** Cell of the umask that init was born with: the caller's. */
+export const CALLERS_UMASK = "the caller's umask";
+
 const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
 
 /** What init itself runs with. */
@@ -35,7 +38,8 @@ export function inherited(): Step[] {
     {
       call: "umask",
       args: [0],
-      why: "modes of files are as the config says",
+      why: "modes of files are as the config says; the caller's is kept for the program",
+      save: CALLERS_UMASK,
       fail: fail("cannot set the umask"),
     },
   ];

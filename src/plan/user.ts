@@ -1,6 +1,7 @@
 /** Ids: root of a new user namespace first, the program's own at the end (config.md, "User"; user_namespaces(7)). */
-import { type Step, struct } from "../init/step.ts";
+import { cell, type Step, struct } from "../init/step.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
+import { CALLERS_UMASK } from "./inherited.ts";
 import { isNew, type PlanInput } from "./input.ts";
 
 /** Init becomes root of its user namespace, when the parent has written the maps. */
@@ -92,14 +93,14 @@ export function setIds({ config, host }: PlanInput): Step[] {
   ];
 }
 
-/** The umask that the program starts with: POSIX systems' usual 022 unless the config sets one. */
+/** The umask that the program starts with: "if unspecified, the umask should not be changed from the calling process' umask". */
 export function setUmask({ config }: PlanInput): Step[] {
   const umask = config.process?.user?.umask;
   return [
     {
       call: "umask",
-      args: [umask ?? 0o022],
-      why: "the program's umask",
+      args: [umask ?? cell(CALLERS_UMASK)],
+      why: umask === undefined ? "the caller's umask" : "the program's umask",
       ...(umask === undefined ? {} : { at: "process.user.umask" }),
       fail: { code: "PROCESS_FAILED", message: "cannot set the umask" },
     },

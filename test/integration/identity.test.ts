@@ -1,5 +1,7 @@
 /** Who the program is and what it may do: ids, umask, capabilities, no_new_privs, limits. */
 import { expect } from "bun:test";
+import { chownSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { CAPABILITIES, type CapabilityName } from "../../src/kernel/consts/capability.ts";
 import {
   boundingSet,
@@ -8,6 +10,7 @@ import {
   statusFields,
   type TestConfig,
   test,
+  testNeeding,
   testWhen,
 } from "./helpers.ts";
 
@@ -37,12 +40,39 @@ test("the umask is the config's", () => {
   expect(fields["Umask"]).toBe("0027");
 });
 
-test("the umask is 022 when the config has none, whatever the caller's is", () => {
-  const b = box.bundle({ args: "umask" });
-  const options = { before: ["sh", "-c", 'umask 077; exec "$0" "$@"'] };
+test.each(["077", "002", "0"])("the umask is the caller's when the config has none: %s", (umask) => {
+  const b = box.bundle({ args: "umask; touch /file; stat -c %a /file" });
+  b.config.root.readonly = false;
+  writeFileSync(join(b.directory, "config.json"), JSON.stringify(b.config));
+  const options = { before: ["sh", "-c", `umask ${umask}; exec "$0" "$@"`] };
+  const mode = (0o666 & ~Number.parseInt(umask, 8)).toString(8);
   expect(box.kontena(["run", "--bundle", b.directory, b.id], options)).toMatchObject({
     status: 0,
-    stdout: "0022\n",
+    stdout: `${umask.padStart(4, "0")}\n${mode}\n`,
+  });
+});
+
+testNeeding(
+  "root",
+  "busybox",
+  "user namespaces",
+)("a caller's umask of 077 doesn't keep an init of other ids from its FIFO", () => {
+  const b = box.bundle({
+    args: "umask",
+    fill: (rootfs) => chownSync(rootfs, 100000, 100000),
+    patch: (config) => {
+      config.linux.namespaces?.push({ type: "user" });
+      config.linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
+      config.linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
+    },
+  });
+  const options = {
+    before: ["sh", "-c", 'umask 077; exec "$0" "$@"'],
+    globals: ["--root", join(box.directory, "state-of-077")],
+  };
+  expect(box.kontena(["run", "--bundle", b.directory, b.id], options)).toMatchObject({
+    status: 0,
+    stdout: "0077\n",
   });
 });
 

@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { inherited, signals } from "../../src/plan/inherited.ts";
+import { CALLERS_UMASK, inherited, signals } from "../../src/plan/inherited.ts";
 import { INIT_NAME } from "../../src/plan/park.ts";
 import { callsIn, inputOf, short, structAt } from "./helpers.ts";
 
@@ -9,7 +9,7 @@ test("init has a name, no blocked signal, a session of its own and no umask", ()
     `prctl(15, "${INIT_NAME}", 0, 0, 0)`,
     "rt_sigprocmask(2, sigset, 0, 8)",
     "setsid()",
-    "umask(0)",
+    `umask(0) = ${CALLERS_UMASK}`,
   ]);
   expect(structAt(list[1], 1, "sigset")).toBe(0n);
 });

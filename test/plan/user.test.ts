@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { User } from "../../spec/process.ts";
+import { CALLERS_UMASK } from "../../src/plan/inherited.ts";
 import { becomeRoot, notDumpable, setIds, setUmask } from "../../src/plan/user.ts";
 import { callsIn, inputOf, short, structAt, USER_HOST, withNamespaces } from "./helpers.ts";
 
@@ -66,10 +67,10 @@ describe("the program's ids:", () => {
   });
 });
 
-test("the umask is the config's, 022 without one, and 0 is a value", () => {
+test("the umask is the config's, the caller's without one, and 0 is a value", () => {
   const of = (user: Partial<User> | undefined) => callsIn(setUmask(inputFor(user)))[0];
   expect(of({ umask: 0o077 })).toMatchObject({ args: [0o077], at: "process.user.umask" });
   expect(of({ umask: 0 })).toMatchObject({ args: [0], at: "process.user.umask" });
-  expect(of(undefined)?.args).toEqual([0o022]);
+  expect(of(undefined)?.args).toEqual([{ cell: CALLERS_UMASK }]);
   expect(of({})?.at).toBeUndefined();
 });
