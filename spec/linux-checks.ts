@@ -51,20 +51,24 @@ export function timeOffsetsHaveTimeNamespace(config: Config): Problem[] {
   return offsets.length > 0 ? needsNamespace(config, "time", "linux.timeOffsets") : [];
 }
 
-/** "Devices": major and minor are required unless the type is p; the path is a full one. */
+/** linux/kdev_t.h: 12 bits for the major number, 20 for the minor. */
+const HIGHEST = { major: 0xfff, minor: 0xfffff } as const;
+
+/** "Devices": major and minor are required unless the type is p, and are numbers that a device can have; the path is a full one. */
 export function devicesAreWhole({ linux }: Config): Problem[] {
   return (linux?.devices ?? []).flatMap((device, index) => {
     const at = `linux.devices[${index}]`;
-    const missing = (["major", "minor"] as const).filter(
-      (name) => device.type !== "p" && device[name] === undefined,
-    );
-    return [
-      ...notAbsolute(device.path, `${at}.path`),
-      ...missing.map((name) => ({
-        at: `${at}.${name}`,
-        message: `is required for a device of type ${device.type}`,
-      })),
-    ];
+    const numbers = (["major", "minor"] as const).flatMap((name): Problem[] => {
+      const number = device[name];
+      if (device.type === "p") return [];
+      if (number === undefined)
+        return [{ at: `${at}.${name}`, message: `is required for a device of type ${device.type}` }];
+      if (number >= 0 && number <= HIGHEST[name]) return [];
+      return [
+        { at: `${at}.${name}`, message: `expected a number from 0 to ${HIGHEST[name]}, received ${number}` },
+      ];
+    });
+    return [...notAbsolute(device.path, `${at}.path`), ...numbers];
   });
 }
 

@@ -4,8 +4,9 @@ import { bufferOffset, cellOffset, type EncodedPlan, UNSET } from "../init/encod
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
-import { deviceChecks } from "../plan/devices.ts";
+import { type DeviceCheck, deviceChecks } from "../plan/devices.ts";
 import type { PlanInput } from "../plan/input.ts";
+import { FILE_TYPE } from "../plan/node.ts";
 import { CWD_BUFFER, candidates, lookupCells } from "../plan/process.ts";
 
 function viewOf(memory: Uint8Array): DataView {
@@ -20,21 +21,55 @@ export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uin
       at: "process.cwd",
       path: input.config.process?.cwd ?? "/",
     });
-  for (const check of deviceChecks(input)) {
-    const found = decodeStatx(viewOf(memory), bufferOffset(encoded, check.buffer));
-    // All zero: the device was made, and no one had to look.
-    if (found.mode === 0) continue;
-    const isDevice = (found.mode & S_IFMT) === S_IF.S_IFCHR;
-    if (isDevice && found.rdevMajor === check.major && found.rdevMinor === check.minor) continue;
-    throw new KontenaError(
-      "DEVICE_FAILED",
-      `${check.path} exists and is not character device ${check.major}:${check.minor}`,
-      {
-        ...(check.at === undefined ? {} : { at: check.at }),
-        path: check.path,
-      },
-    );
+  for (const check of deviceChecks(input)) checkDevice(check, encoded, memory);
+}
+
+const FILE_TYPES = { c: "character device", b: "block device", p: "FIFO" } as const;
+
+function nameOf({ type, major, minor }: DeviceCheck): string {
+  return type === "p" ? FILE_TYPES.p : `${FILE_TYPES[type]} ${major}:${minor}`;
+}
+
+function isDevice(found: Statx, { type, major, minor }: DeviceCheck): boolean {
+  if ((found.mode & S_IFMT) !== FILE_TYPE[type]) return false;
+  return type === "p" || (found.rdevMajor === major && found.rdevMinor === minor);
+}
+
+/** How what is there differs from what the config says of it, in words; undefined when it doesn't. */
+function difference(found: Statx, { mode, uid, gid }: DeviceCheck): string | undefined {
+  const octal = (value: number) => `0${value.toString(8)}`;
+  if (mode !== undefined && (found.mode & ~S_IFMT) !== mode)
+    return `has the mode ${octal(found.mode & ~S_IFMT)}, not ${octal(mode)}`;
+  if (uid !== undefined && found.uid !== uid) return `belongs to user ${found.uid}, not ${uid}`;
+  if (gid !== undefined && found.gid !== gid) return `belongs to group ${found.gid}, not ${gid}`;
+  return undefined;
+}
+
+/** "If a file already exists at path that does not match the requested device, the runtime MUST generate an error" */
+function checkDevice(check: DeviceCheck, encoded: EncodedPlan, memory: Uint8Array): void {
+  const { at, path, before, after, mayBeEmpty } = check;
+  const failed = (message: string, hint?: string) =>
+    new KontenaError("DEVICE_FAILED", message, {
+      ...(at === undefined ? {} : { at }),
+      path,
+      ...(hint === undefined ? {} : { hint }),
+    });
+  const found = decodeStatx(viewOf(memory), bufferOffset(encoded, before));
+  const wasEmpty = mayBeEmpty && (found.mode & S_IFMT) === S_IF.S_IFREG && found.size === 0n;
+  // All zero: the device was made, and no one had to look.
+  if (found.mode !== 0 && !wasEmpty) {
+    if (!isDevice(found, check)) throw failed(`${path} exists and is not ${nameOf(check)}`);
+    const differs = difference(found, check);
+    if (differs !== undefined)
+      throw failed(`${path} exists and ${differs}`, "a file of the image isn't changed");
   }
+  if (after === undefined) return;
+  const bound = decodeStatx(viewOf(memory), bufferOffset(encoded, after));
+  if (bound.mode === 0 || isDevice(bound, check)) return;
+  throw failed(
+    `cannot make ${path}: no one may make a device here, and the host's ${path} isn't ${nameOf(check)}`,
+    "a device can be had only from the host's path of the same name",
+  );
 }
 
 interface Look {

@@ -139,6 +139,7 @@ export interface Statx {
   uid: number;
   gid: number;
   ino: bigint;
+  size: bigint;
   rdevMajor: number;
   rdevMinor: number;
   devMajor: number;
@@ -155,6 +156,7 @@ export function decodeStatx(view: DataView, offset = 0): Statx {
     uid: view.getUint32(offset + 20, true),
     gid: view.getUint32(offset + 24, true),
     ino: view.getBigUint64(offset + 32, true),
+    size: view.getBigUint64(offset + 40, true),
     rdevMajor: view.getUint32(offset + 128, true),
     rdevMinor: view.getUint32(offset + 132, true),
     devMajor: view.getUint32(offset + 136, true),

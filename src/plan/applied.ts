@@ -28,7 +28,6 @@ const process: Later = ({ process: p }) => [
 ];
 
 const linux: Later = ({ linux: l }) => [
-  ...present("linux.devices", l?.devices),
   ...present("linux.netDevices", l?.netDevices),
   ...present("linux.sysctl", l?.sysctl),
   ...present("linux.seccomp", l?.seccomp),
@@ -69,12 +68,13 @@ function withoutMountNamespace(config: Config): Problem[] {
   const places = [
     ...present("mounts", config.mounts),
     ...present("root.readonly", config.root?.readonly),
+    ...present("linux.devices", config.linux?.devices),
     ...present("linux.maskedPaths", config.linux?.maskedPaths),
     ...present("linux.readonlyPaths", config.linux?.readonlyPaths),
   ];
   return places.map((at) => ({
     at,
-    message: "needs a mount namespace, or the host's own mounts would change",
+    message: "needs a mount namespace, or the host's own files and mounts would change",
     hint: 'add {"type": "mount"} to linux.namespaces',
   }));
 }

@@ -132,6 +132,7 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   fcntl: { 1: (value) => nameOf(F, value) },
   mknodat: { 0: dirfd, 2: modeAndType, 3: device },
   symlinkat: { 1: dirfd },
+  fchownat: { 0: dirfd, 4: flags(AT) },
   statx: { 0: dirfd, 2: flags(AT), 3: (value) => `0x${value.toString(16)}` },
   faccessat2: {
     0: dirfd,

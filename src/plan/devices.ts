@@ -1,19 +1,13 @@
-/** Devices and links that every container has (config-linux.md, "Default Devices"; runtime-linux.md, "/dev symbolic links"). */
-import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
-import { AT_FDCWD, AT_SYMLINK_NOFOLLOW, O, RESOLVE } from "../kernel/consts/fcntl.ts";
-import { MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { makedev, S_IF } from "../kernel/consts/stat.ts";
-import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
-import { openOrMake, relative, sweep } from "./destination.ts";
-import { hasNamespace, isNew, type PlanInput } from "./input.ts";
-
-export interface Node {
-  path: string;
-  type: "c" | "b" | "p";
-  major: number;
-  minor: number;
-  mode: number;
-}
+/**
+ * Devices: those that every container has (config-linux.md, "Default Devices"; runtime-linux.md, "/dev symbolic links"), and
+ * those of the config (config-linux.md, "Devices"), which may be anywhere in the root file system.
+ */
+import { posix } from "node:path";
+import type { Device } from "../../spec/devices.ts";
+import { type Call, cell, type Step } from "../init/step.ts";
+import { openInRoot, openOrMake, relative, sweep, swept } from "./destination.ts";
+import { hasNamespace, type PlanInput } from "./input.ts";
+import { type DeviceNode, isMade, look, makeNode, nodeBuffers, nodeFailure } from "./node.ts";
 
 /** Numbers from the kernel's admin-guide/devices.txt. */
 const DEFAULT_DEVICES: readonly (readonly [name: string, major: number, minor: number])[] = [
@@ -33,15 +27,6 @@ const LINKS: readonly (readonly [target: string, name: string])[] = [
   ["pts/ptmx", "ptmx"],
 ];
 
-/** A file that was there before must be the device that it stands for; TypeScript looks when the batch is done. */
-export interface DeviceCheck {
-  path: string;
-  at: string | undefined;
-  buffer: string;
-  major: number;
-  minor: number;
-}
-
 const DEV = "/dev";
 
 /** Whether /dev is the container's own: with the host's bound there, the devices are as the host has them. */
@@ -54,117 +39,128 @@ function ownsDev({ config }: PlanInput): boolean {
   );
 }
 
-/** mknod(2) of a device takes CAP_MKNOD in the first user namespace. */
-function mayMakeNodes({ config, host }: PlanInput): boolean {
-  return !isNew(config, "user") && host.firstUserNamespace;
+/** The permissions without the file type that engines leave in. */
+const PERMISSIONS = 0o7777;
+
+function nodeOf(device: Device, i: number): DeviceNode {
+  const { type, path, major = 0, minor = 0, fileMode, uid, gid } = device;
+  return {
+    path: `/${relative(path)}`,
+    at: `linux.devices[${i}]`,
+    type: type === "u" ? "c" : type,
+    major: Number(major),
+    minor: Number(minor),
+    ...(fileMode === undefined ? {} : { mode: fileMode & PERMISSIONS }),
+    ...(uid === undefined ? {} : { uid }),
+    ...(gid === undefined ? {} : { gid }),
+  };
 }
 
-function failure(path: string): Failure {
-  return { code: "DEVICE_FAILED", message: `cannot make ${path}`, path };
+/** Engines list the host's /dev/ptmx, but a container's leads to its own devpts: the link that is there anyway. */
+const isPtmx = ({ path, type, major, minor }: DeviceNode) =>
+  path === "/dev/ptmx" && type === "c" && major === 5 && minor === 2;
+
+function configured({ config }: PlanInput): DeviceNode[] {
+  return (config.linux?.devices ?? []).map(nodeOf).filter((node) => !isPtmx(node));
+}
+
+/** The default devices but those that the config describes in its own way. */
+function defaults(input: PlanInput): DeviceNode[] {
+  if (!ownsDev(input)) return [];
+  const own = new Set(configured(input).map(({ path }) => path));
+  return DEFAULT_DEVICES.map(
+    ([name, major, minor]): DeviceNode => ({
+      path: `${DEV}/${name}`,
+      at: undefined,
+      type: "c",
+      major,
+      minor,
+    }),
+  ).filter(({ path }) => !own.has(path));
 }
 
 export function devices(input: PlanInput): Step[] {
+  return [...configuredDevices(input), ...defaultDevices(input)];
+}
+
+function defaultDevices(input: PlanInput): Step[] {
   if (!ownsDev(input)) return [];
-  const why = "where the devices are made";
   const open = openOrMake({
     path: DEV,
     kind: "directory",
     save: DEV,
     at: undefined,
-    why,
-    fail: failure(DEV),
+    why: "where the devices are made",
+    fail: nodeFailure({ path: DEV }),
   });
   return [
     open,
-    ...DEFAULT_DEVICES.flatMap(([name, major, minor]) => defaultDevice(input, name, major, minor)),
+    ...defaults(input).flatMap((node) => makeNode(input, node, DEV, posix.basename(node.path))),
     ...LINKS.map(
       ([target, name]): Call => ({
         call: "symlinkat",
         args: [target, cell(DEV), name],
         why: `${DEV}/${name}`,
         on: { EEXIST: "next" },
-        fail: failure(`${DEV}/${name}`),
+        fail: nodeFailure({ path: `${DEV}/${name}` }),
       }),
     ),
     ...sweep("temporary"),
   ];
 }
 
-/** What has to be true of the files that stood in the way of a default device. */
-export function deviceChecks(input: PlanInput): DeviceCheck[] {
-  if (!ownsDev(input)) return [];
-  return DEFAULT_DEVICES.map(([name, major, minor]) => ({
-    path: `${DEV}/${name}`,
-    at: undefined,
-    buffer: `statx ${DEV}/${name}`,
-    major,
-    minor,
-  }));
+/** Nothing is made in the host's own /dev: what the config lists has to be there. */
+const isHosts = (input: PlanInput, { path }: DeviceNode) => !ownsDev(input) && path.startsWith(`${DEV}/`);
+
+function configuredDevices(input: PlanInput): Step[] {
+  return swept(configured(input).map((node) => configuredDevice(input, node)));
 }
 
-function defaultDevice(input: PlanInput, name: string, major: number, minor: number): Step[] {
-  const path = `${DEV}/${name}`;
-  const look: Call = {
-    call: "statx",
-    args: [cell(DEV), name, AT_SYMLINK_NOFOLLOW, STATX_BASIC_STATS, buffer(`statx ${path}`, STATX_SIZE)],
-    why: `there is a ${path} already: is it the device?`,
-    fail: failure(path),
+function configuredDevice(input: PlanInput, node: DeviceNode): Step[] {
+  const { path, at } = node;
+  const name = posix.basename(path);
+  const save = `${at} directory`;
+  const place = {
+    path: posix.dirname(path),
+    kind: "directory" as const,
+    save,
+    at: `${at}.path`,
+    why: `the directory of ${path}`,
+    fail: nodeFailure(node),
   };
+  if (!isHosts(input, node)) {
+    const open = place.path === "/" ? openInRoot(place) : openOrMake(place);
+    return [open, ...makeNode(input, node, save, name)];
+  }
+  const fail = {
+    ...nodeFailure(node),
+    message: `cannot find ${path} in the host's /dev, which is bound`,
+    hints: { ENOENT: "nothing is made there: the device has to exist on the host" },
+  };
+  const { before } = nodeBuffers(node);
   return [
-    {
-      call: "mknodat",
-      args: [cell(DEV), name, S_IF.S_IFCHR | 0o666, makedev(major, minor)],
-      why: path,
-      on: { EEXIST: [look], ...(mayMakeNodes(input) ? {} : { EPERM: bindFromHost(name) }) },
-      fail: failure(path),
-    },
+    openInRoot({ ...place, fail }),
+    { ...look(node, save, name, before, "/dev is the host's: is the device there?"), fail },
   ];
 }
 
-/** In a user namespace mknod of a device is refused: the host's own is bound onto an empty file. */
-function bindFromHost(name: string): Step[] {
-  const path = `${DEV}/${name}`;
-  const fail = failure(path);
-  const file = `file ${path}`;
-  const tree = `tree ${path}`;
-  return [
-    {
-      call: "mknodat",
-      args: [cell(DEV), name, S_IF.S_IFREG | 0o644, 0],
-      why: "an empty file to bind the host's device to",
-      on: { EEXIST: "next" },
-      fail,
-    },
-    {
-      call: "openat2",
-      args: [
-        cell(DEV),
-        name,
-        struct("open_how", { flags: O.O_PATH | O.O_CLOEXEC, resolve: RESOLVE.RESOLVE_NO_SYMLINKS }),
-        24,
-      ],
-      why: "that file",
-      save: file,
-      fail,
-    },
-    {
-      call: "open_tree",
-      args: [AT_FDCWD, path, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
-      why: "the host's device",
-      save: tree,
-      fail,
-    },
-    {
-      call: "move_mount",
-      args: [
-        cell(tree),
-        "",
-        cell(file),
-        "",
-        MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH,
-      ],
-      why: `${path} is the host's`,
-      fail,
-    },
-  ];
+/** What has to be true of a device's path; TypeScript looks when the batch is done. */
+export interface DeviceCheck extends DeviceNode {
+  /** Buffers with what was there before, and with what has been bound; all zero when no one had to look. */
+  before: string;
+  after?: string;
+  /** An empty file may have been there, for the host's device to be bound over. */
+  mayBeEmpty: boolean;
+}
+
+export function deviceChecks(input: PlanInput): DeviceCheck[] {
+  return [...configured(input), ...defaults(input)].map((node) => {
+    const { mode, uid, gid, ...device } = node;
+    const { before, after } = nodeBuffers(node);
+    // What is the host's keeps the host's mode and owner.
+    if (isHosts(input, node)) return { ...device, before, mayBeEmpty: false };
+    return isMade(input, node)
+      ? { ...node, before, mayBeEmpty: false }
+      : { ...device, before, after, mayBeEmpty: true };
+  });
 }

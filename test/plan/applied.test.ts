@@ -32,7 +32,6 @@ test.each([
 });
 
 test.each([
-  ["linux.devices", { devices: [{ path: "/dev/x", type: "c", major: 1, minor: 1 }] }],
   ["linux.netDevices", { netDevices: { eth0: {} } }],
   ["linux.sysctl", { sysctl: { "net.ipv4.ip_forward": "1" } }],
   ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
@@ -92,9 +91,15 @@ describe("without a mount namespace", () => {
       ociVersion: "1.3.0",
       root: { path: "/", readonly: true },
       mounts: [{ destination: "/proc", type: "proc" }],
-      linux: { ...withNamespaces("uts"), maskedPaths: ["/a"], readonlyPaths: ["/b"] },
+      linux: {
+        ...withNamespaces("uts"),
+        devices: [{ type: "p", path: "/p" }],
+        maskedPaths: ["/a"],
+        readonlyPaths: ["/b"],
+      },
     });
     expect(problems.map((p) => p.at).sort()).toEqual([
+      "linux.devices",
       "linux.maskedPaths",
       "linux.readonlyPaths",
       "mounts",

@@ -107,6 +107,19 @@ const SAMPLES: Record<string, () => PlanInput> = {
       },
       { host: { hierarchies: HYBRID } },
     ),
+  devices: () =>
+    inputOf({
+      root: { path: "rootfs" },
+      process: { cwd: "/", args: ["/bin/true"] },
+      linux: {
+        ...withNamespaces("mount"),
+        devices: [
+          { type: "c", path: "/dev/net/tun", major: 10, minor: 200, fileMode: 0o660, gid: 10 },
+          { type: "c", path: "/dev/null", major: 1, minor: 3, fileMode: 0o600 },
+          { type: "p", path: "/fifo" },
+        ],
+      },
+    }),
 };
 
 export const SAMPLE_NAMES = Object.keys(SAMPLES);

@@ -149,6 +149,12 @@ const RULES: Rule[] = [
     at: ["linux.devices[0].path", "linux.devices[0].major"],
   },
   {
+    rule: "device numbers are such as the kernel has",
+    good: [linux({ devices: [{ type: "b", path: "/b", major: 4095, minor: 1048575 }] })],
+    bad: linux({ devices: [{ type: "b", path: "/b", major: 4096, minor: -1 }] }),
+    at: ["linux.devices[0].major", "linux.devices[0].minor"],
+  },
+  {
     rule: "sysctls are those of the container's namespaces",
     good: [
       linux(
