@@ -19,7 +19,7 @@ import {
   removeMade,
   unifiedOf,
 } from "./directories.ts";
-import { frozenState, refuseFrozen, thawCgroup } from "./freezer.ts";
+import { refuseFrozen, thawTree } from "./freezer.ts";
 
 /**
  * A cgroup with processes in it is refused: cleaning up would kill them (config-linux.md, "Control groups": such a cgroup
@@ -66,10 +66,7 @@ function update(): void {
 }
 
 function remove(cgroup: Cgroup): void {
-  // A frozen process of v1 takes no signal.
-  killAndRemove(cgroup.directories, () => {
-    if (frozenState(cgroup) !== "thawed") thawCgroup(cgroup);
-  });
+  killAndRemove(cgroup.directories, () => thawTree(cgroup));
   removeMade(cgroup);
 }
 

@@ -1,5 +1,5 @@
 /** The freezer of v1 and v2 (cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, "cgroup.freeze"). */
-import { writeFileSync } from "node:fs";
+import { readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { codeOf, readText } from "../kernel/files.ts";
@@ -36,6 +36,12 @@ function stateOf({ version, directory }: Freezer, own: boolean): Frozen {
   }
 }
 
+/** Whether the container itself was frozen, by `pause` or by whoever else wrote its freezer. */
+export function ownState(cgroup: Cgroup): Frozen {
+  const freezer = freezerOf(cgroup);
+  return freezer === undefined ? "thawed" : stateOf(freezer, true);
+}
+
 /** Whether the container is frozen, by itself or from above. */
 export function frozenState(cgroup: Cgroup): Frozen {
   const freezer = freezerOf(cgroup);
@@ -67,6 +73,9 @@ export function refuseFrozen(cgroup: Cgroup): void {
 /** How long a task may take to stop: one in an uninterruptible sleep is waited for. */
 const PATIENCE = 10_000;
 
+/** Tries on v1 before a thaw in between. */
+const REFREEZE = 25;
+
 function setState(freezer: Freezer, freeze: boolean): void {
   const { version, directory } = freezer;
   const file = join(directory, version === 1 ? "freezer.state" : "cgroup.freeze");
@@ -90,11 +99,14 @@ export function freezeCgroup(cgroup: Cgroup): void {
       hint: "freezing needs cgroup v2, or the v1 controller freezer",
     });
   const end = Date.now() + PATIENCE;
-  for (let pause = 0.1; ; pause = Math.min(2 * pause, 20)) {
+  let pause = 0.1;
+  for (let tries = 1; ; tries++, pause = Math.min(2 * pause, 20)) {
     // On v1 a task that forks meanwhile can leave the cgroup FREEZING: it is asked again.
     setState(freezer, true);
     if (stateOf(freezer, true) === "frozen") return;
     if (Date.now() > end) break;
+    // What keeps it so can wait itself for a task that has stopped already, and gets on when all go on for a moment.
+    if (freezer.version === 1 && tries % REFREEZE === 0) setState(freezer, false);
     Bun.sleepSync(pause);
   }
   setState(freezer, false);
@@ -111,4 +123,25 @@ export function thawCgroup(cgroup: Cgroup): void {
   setState(freezer, false);
   const end = Date.now() + PATIENCE;
   while (stateOf(freezer, true) !== "thawed" && Date.now() < end) Bun.sleepSync(0.1);
+}
+
+/**
+ * Thaws the cgroup and all below, which the container may have frozen by itself: on v1 a frozen task takes not even SIGKILL. On
+ * v2 it does, so nothing is done there.
+ */
+export function thawTree(cgroup: Cgroup): void {
+  const top = controllerOf(cgroup, "freezer");
+  if (top === undefined) return;
+  const thaw = (directory: string): void => {
+    if (stateOf({ version: 1, directory }, true) !== "thawed") setState({ version: 1, directory }, false);
+    for (const entry of readdirSync(directory, { withFileTypes: true }))
+      if (entry.isDirectory()) thaw(join(directory, entry.name));
+  };
+  try {
+    thaw(top);
+  } catch (error) {
+    // What is gone, or going, needs no thaw.
+    if (error instanceof KontenaError ? error.details.errno !== "ENOENT" : codeOf(error) !== "ENOENT")
+      throw error;
+  }
 }

@@ -89,7 +89,11 @@ export type ContainerArguments = Arguments<Record<never, never>, typeof containe
 
 export const killOptions = {
   all: { kind: "flag", short: "a", description: "every process of the container, not only the first" },
-  regex: { kind: "flag", short: "r", later: true, description: "ID is a regular expression" },
+  regex: {
+    kind: "flag",
+    short: "r",
+    description: "ID is a regular expression, for all containers in whose name it matches",
+  },
 } as const satisfies Options;
 export const killPositionals = {
   ...container,
@@ -110,7 +114,11 @@ export const deleteOptions = {
     description:
       "kill what still runs, remove what a crash left, and don't mind if there is no such container",
   },
-  regex: { kind: "flag", short: "r", later: true, description: "ID is a regular expression" },
+  regex: {
+    kind: "flag",
+    short: "r",
+    description: "ID is a regular expression, for all containers in whose name it matches",
+  },
 } as const satisfies Options;
 export type DeleteArguments = Arguments<typeof deleteOptions, typeof container>;
 

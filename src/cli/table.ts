@@ -80,6 +80,27 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     load: () => import("./commands/kill.ts"),
   },
   {
+    name: "pause",
+    group: "life",
+    summary: "freeze a container",
+    description:
+      "Stops every process of the container where it stands, without a signal that it could see. Memory stays as it is, and no CPU time is used until `kontena resume`.",
+    examples: [["kontena pause web1", "freezes web1; its status is then paused"]],
+    positionals: container,
+    options: {},
+    load: () => import("./commands/pause.ts"),
+  },
+  {
+    name: "resume",
+    group: "life",
+    summary: "let a frozen container go on",
+    description: "Lets the processes of a container that `kontena pause` has frozen go on.",
+    examples: [["kontena resume web1", "lets web1 go on"]],
+    positionals: container,
+    options: {},
+    load: () => import("./commands/resume.ts"),
+  },
+  {
     name: "delete",
     group: "life",
     summary: "remove a stopped container",
@@ -110,7 +131,7 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     group: "look",
     summary: "print the state of a container as JSON",
     description:
-      "Prints what the runtime-spec calls the state: ociVersion, id, status (creating, created, running, stopped), pid, bundle, annotations.",
+      "Prints what the runtime-spec calls the state: ociVersion, id, status (creating, created, running, paused, stopped), pid, bundle, annotations.",
     examples: [["kontena state web1", "prints the state of web1"]],
     positionals: container,
     options: {},

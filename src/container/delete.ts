@@ -11,13 +11,11 @@ import {
   type StoredState,
   withLock,
 } from "./directory.ts";
-import { signalInit } from "./kill.ts";
+import { killInit } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
 import { readStat } from "./task.ts";
 import { awaitEnd, reap } from "./wait.ts";
-
-const SIGKILL = 9;
 
 /**
  * Removes a container. A created one may be removed as a stopped one may: engines rely on that, where the spec has only
@@ -38,14 +36,14 @@ export function remove(runtime: Runtime, id: string, options: { force?: boolean 
 /** A create or a start that is under way holds the lock; without its init it ends by itself. */
 function endFirst(runtime: Runtime, id: string): void {
   const state = readState(directoryOf(runtime, id));
-  if (state !== undefined && state.pid > 0) signalInit(state, SIGKILL);
+  if (state !== undefined && state.pid > 0) killInit(state);
 }
 
 /** The same for who holds the lock. */
 export function removeLocked(directory: string, id: string, force: boolean): void {
   const state = readState(directory);
   const status = statusOf(directory, state);
-  if (status === "running" && !force)
+  if ((status === "running" || status === "paused") && !force)
     throw new KontenaError("WRONG_STATUS", `cannot delete container ${id} that is not stopped: ${status}`, {
       hint: `\`kontena kill ${id} KILL\` ends it, \`kontena delete --force ${id}\` does both`,
     });
@@ -63,7 +61,7 @@ function endProcess(state: StoredState): void {
   const pidfd = rawSyscall("pidfd_open", state.pid, 0);
   if (pidfd >= 0)
     try {
-      signalInit(state, SIGKILL);
+      killInit(state);
       awaitEnd(pidfd, 10_000);
     } finally {
       closeSync(pidfd);

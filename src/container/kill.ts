@@ -1,12 +1,17 @@
 /** kill (runtime.md, "Kill"): a signal for the container's process, or for all of its processes. */
-import { closeSync } from "node:fs";
-import { processesOf } from "../cgroup/directories.ts";
+import { closeSync, existsSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { Cgroup } from "../cgroup/cgroup.ts";
+import { unifiedOf } from "../cgroup/directories.ts";
+import { freezeCgroup, ownState, thawCgroup, thawTree } from "../cgroup/freezer.ts";
 import { KontenaError } from "../error.ts";
+import { SIGKILL } from "../kernel/consts/signal.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { loadState, type StoredState } from "./directory.ts";
+import { containerProcesses } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";
-import { statusOf } from "./state.ts";
+import { hasProcess, statusOf } from "./state.ts";
 import { isAlive } from "./task.ts";
 
 /** The words that engines take for "it is gone already". */
@@ -14,20 +19,34 @@ function notRunning(): KontenaError {
   return new KontenaError("WRONG_STATUS", "container not running");
 }
 
+function noRight(call: string): KontenaError {
+  return new KontenaError("PERMISSION", "no right to signal the container's process", {
+    syscall: call,
+    errno: "EPERM",
+  });
+}
+
 /**
  * @param signal number of the signal
- * @throws KontenaError NOT_FOUND, WRONG_STATUS when it isn't running
+ * @throws KontenaError NOT_FOUND, WRONG_STATUS when it isn't running, PERMISSION
  */
 export function kill(runtime: Runtime, id: string, signal: number, options: { all?: boolean } = {}): void {
   const { directory, state } = loadState(runtime, id);
   if (options.all) {
-    // Exit 0 on an empty cgroup, as engines expect after the process has ended.
-    for (const pid of processesOf(state?.cgroup?.directories ?? [])) rawSyscall("kill", pid, signal);
+    // No error for a stopped container or an empty cgroup, as engines expect after the process has ended.
+    if (state !== undefined) killAll(state, signal);
     return;
   }
-  const status = statusOf(directory, state);
-  if (state === undefined || (status !== "created" && status !== "running")) throw notRunning();
-  if (!signalInit(state, signal)) throw notRunning();
+  if (state === undefined || !hasProcess(statusOf(directory, state))) throw notRunning();
+  const isThere = signal === SIGKILL ? killInit(state) : signalInit(state, signal);
+  if (!isThere) throw notRunning();
+}
+
+/** SIGKILL to init, frozen or not; false when init is gone. */
+export function killInit(state: StoredState): boolean {
+  const isThere = signalInit(state, SIGKILL);
+  if (isThere && state.cgroup !== undefined) thawTree(state.cgroup);
+  return isThere;
 }
 
 /** Through a pidfd, so that a process that took over the number is never hit; false when init is gone. */
@@ -39,14 +58,67 @@ export function signalInit(state: StoredState, signal: number): boolean {
     if (!isAlive(state.pid, state.startTime)) return false;
     const result = rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0);
     if (result === -ERRNO.ESRCH) return false;
-    if (result === -ERRNO.EPERM)
-      throw new KontenaError("PERMISSION", "no right to signal the container's process", {
-        syscall: "pidfd_send_signal",
-        errno: "EPERM",
-      });
+    if (result === -ERRNO.EPERM) throw noRight("pidfd_send_signal");
     if (result < 0) throw new SyscallError("pidfd_send_signal", -result);
     return true;
   } finally {
     closeSync(pidfd);
   }
+}
+
+/**
+ * A signal to every process of the container. While they are counted they stand still, so that none forks away from it, and no
+ * number is given anew.
+ */
+function killAll(state: StoredState, signal: number): void {
+  const { cgroup } = state;
+  if (cgroup === undefined) {
+    signalAll(containerProcesses(state), signal);
+    return;
+  }
+  if (signal === SIGKILL) killUnified(cgroup);
+  if (containerProcesses(state).length === 0) return;
+  const wasPaused = ownState(cgroup) !== "thawed";
+  if (!wasPaused) tryFreeze(cgroup);
+  try {
+    signalAll(containerProcesses(state), signal);
+  } finally {
+    // On v1 a frozen process doesn't die.
+    if (signal === SIGKILL) thawTree(cgroup);
+    if (!wasPaused) tryThaw(cgroup);
+  }
+}
+
+/** cgroup.kill of v2 (Linux 5.14) kills all at once, those below included; without it, the signals that follow do. */
+function killUnified(cgroup: Cgroup): void {
+  const directory = unifiedOf(cgroup);
+  if (directory === undefined || !existsSync(join(directory, "cgroup.kill"))) return;
+  try {
+    writeFileSync(join(directory, "cgroup.kill"), "1");
+  } catch {
+    // The cgroup is gone, or isn't ours to kill so.
+  }
+}
+
+/** What doesn't freeze, or is gone, gets the signal all the same. */
+function tryFreeze(cgroup: Cgroup): void {
+  try {
+    freezeCgroup(cgroup);
+  } catch (error) {
+    if (!(error instanceof KontenaError)) throw error;
+  }
+}
+
+function tryThaw(cgroup: Cgroup): void {
+  try {
+    thawCgroup(cgroup);
+  } catch (error) {
+    const errno = error instanceof KontenaError ? error.details.errno : undefined;
+    if (errno !== "ENOENT" && errno !== "ENODEV") throw error;
+  }
+}
+
+function signalAll(pids: readonly number[], signal: number): void {
+  const results = pids.map((pid) => rawSyscall("kill", pid, signal));
+  if (results.includes(-ERRNO.EPERM)) throw noRight("kill");
 }

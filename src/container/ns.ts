@@ -5,7 +5,7 @@ import { codeOf } from "../kernel/files.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";
 import { loadState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
-import { statusOf } from "./state.ts";
+import { hasProcess, statusOf } from "./state.ts";
 
 export interface NamespaceInfo {
   /** The spec's word: `uts`, `mount`, `network` … */
@@ -38,7 +38,7 @@ function inodeOf(path: string): number | undefined {
 export function namespaces(runtime: Runtime, id: string): NamespaceInfo[] {
   const { directory, state } = loadState(runtime, id);
   const status = statusOf(directory, state);
-  if (state === undefined || (status !== "created" && status !== "running"))
+  if (state === undefined || !hasProcess(status))
     throw new KontenaError(
       "WRONG_STATUS",
       `container ${id} is ${status}: it has no process, so no namespaces`,

@@ -13,9 +13,14 @@ import { INIT_NAME, READY } from "../plan/park.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError } from "./failure.ts";
 import type { Runtime } from "./runtime.ts";
-import { statusOf } from "./state.ts";
+import { type Status, statusOf } from "./state.ts";
 import { isAlive, readStat } from "./task.ts";
 import { openPidfd, poll, reap } from "./wait.ts";
+
+const HINTS: Partial<Record<Status, string>> = {
+  running: "it has been started already",
+  paused: "resume it first",
+};
 
 /** @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running */
 export function start(runtime: Runtime, id: string): void {
@@ -31,7 +36,7 @@ export function start(runtime: Runtime, id: string): void {
     }
     if (state === undefined || status !== "created")
       throw new KontenaError("WRONG_STATUS", `cannot start a container in the ${status} state`, {
-        hint: status === "running" ? "it has been started already" : `\`kontena delete ${id}\` removes it`,
+        hint: HINTS[status] ?? `\`kontena delete ${id}\` removes it`,
       });
     letGo(directory, state);
   });

@@ -120,7 +120,6 @@ test.each([
   ["checkpoint --help", "checkpoint: not in this version yet"],
   ["help features", "features: not in this version yet"],
   ["create --console-socket s x", "create: --console-socket: not in this version yet"],
-  ["kill -r x", "kill: --regex: not in this version yet"],
   ["--systemd-cgroup create x", "--systemd-cgroup: not in this version yet"],
   ["--cgroup-manager systemd create x", "--cgroup-manager systemd: not in this version yet"],
   ["create --cgroup-manager=systemd x", "--cgroup-manager systemd: not in this version yet"],
