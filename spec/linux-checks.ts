@@ -2,6 +2,7 @@
 import type { Problem } from "./common.ts";
 import type { Config } from "./config.ts";
 import type { NamespaceType } from "./namespaces.ts";
+import { numberListFault } from "./number-list.ts";
 import { inside } from "./problems.ts";
 import { duplicates } from "./process-checks.ts";
 import type { SeccompAction } from "./seccomp.ts";
@@ -113,6 +114,31 @@ export function personalityHasNoFlags({ linux }: Config): Problem[] {
   return [{ at: "linux.personality.flags", message: "expected no flags: the spec defines none" }];
 }
 
+/** Highest number of a memory node: CONFIG_NODES_SHIFT is 10 at most. */
+const MOST_NODE = 1023;
+
+/** "Memory policy": nodes are a list; which modes take some, and which flags, is set_mempolicy(2)'s. */
+export function memoryPolicyIsSettable({ linux }: Config): Problem[] {
+  const policy = linux?.memoryPolicy;
+  if (policy === undefined) return [];
+  const { mode, nodes = "", flags = [] } = policy;
+  const fault = numberListFault(nodes, MOST_NODE);
+  if (fault !== undefined) return [{ at: "linux.memoryPolicy.nodes", message: fault }];
+  const problems: Problem[] = [];
+  const none = nodes.trim() === "";
+  const takesNone = mode === "MPOL_DEFAULT" || mode === "MPOL_LOCAL";
+  if (takesNone && !none)
+    problems.push({ at: "linux.memoryPolicy.nodes", message: `${mode} takes no nodes` });
+  if (!takesNone && none && mode !== "MPOL_PREFERRED")
+    problems.push({ at: "linux.memoryPolicy.nodes", message: `is required with ${mode}` });
+  if (flags.includes("MPOL_F_STATIC_NODES") && flags.includes("MPOL_F_RELATIVE_NODES"))
+    problems.push({
+      at: "linux.memoryPolicy.flags",
+      message: "nodes are either static or relative, not both",
+    });
+  return problems;
+}
+
 function errnoProblem(action: SeccompAction, errno: number | undefined, at: string): Problem[] {
   if (errno === undefined || action === "SCMP_ACT_ERRNO" || action === "SCMP_ACT_TRACE") return [];
   return [{ at, message: `has a meaning only with SCMP_ACT_ERRNO or SCMP_ACT_TRACE, not with ${action}` }];
@@ -164,6 +190,7 @@ export const LINUX_CHECKS = [
   sysctlsAreNamespaced,
   protectedPathsAreAbsolute,
   personalityHasNoFlags,
+  memoryPolicyIsSettable,
   seccompErrnosHaveUse,
   seccompListenerIsNamed,
 ] as const;

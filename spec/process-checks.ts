@@ -1,6 +1,7 @@
 /** Rules of config.md, "Process", that a schema can't say. Places are relative to the process. */
 import type { Problem } from "./common.ts";
 import { didYouMean } from "./nearest.ts";
+import { numberListFault } from "./number-list.ts";
 import { type Process, RLIMIT_TYPES, type Rlimit, type Scheduler } from "./process.ts";
 
 /** capabilities(7), in the order of their numbers; the last one came with Linux 5.9. */
@@ -163,6 +164,17 @@ export function schedulerFitsPolicy({ scheduler }: Process): Problem[] {
   ];
 }
 
+/** Highest number of a processor: CONFIG_NR_CPUS is 8192 at most. */
+const MOST_CPU = 8191;
+
+/** "Linux Process": both lists of execCPUAffinity are CPUs. `exec` applies it; to a container's init it isn't applicable. */
+export function cpuAffinityIsList({ execCPUAffinity }: Process): Problem[] {
+  return (["initial", "final"] as const).flatMap((name) => {
+    const message = numberListFault(execCPUAffinity?.[name] ?? "", MOST_CPU);
+    return message === undefined ? [] : [{ at: `execCPUAffinity.${name}`, message }];
+  });
+}
+
 export const PROCESS_CHECKS = [
   cwdIsAbsolute,
   envIsNamed,
@@ -171,6 +183,7 @@ export const PROCESS_CHECKS = [
   oomScoreAdjIsInRange,
   ioPriorityIsInRange,
   schedulerFitsPolicy,
+  cpuAffinityIsList,
 ] as const;
 
 export const PROCESS_WARNINGS = [capabilitiesAreKnown] as const;

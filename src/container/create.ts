@@ -32,7 +32,7 @@ import {
 } from "./directory.ts";
 import { recordedError } from "./failure.ts";
 import type { CreateOptions } from "./input.ts";
-import { raiseLimits } from "./limits.ts";
+import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
@@ -266,6 +266,7 @@ function prepareInit(runtime: Runtime, prepared: Compiled, { state }: Making, pi
     driverOf(cgroup.manager).adopt(cgroupRequest(runtime, state, prepared), cgroup, pid);
   if (isNew(input.config, "user")) writeMappings(input, pid);
   raiseLimits(input, pid);
+  setOomScoreAdj(input, pid);
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */

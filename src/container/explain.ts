@@ -37,6 +37,15 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
       at: "linux.namespaces",
     },
     ...(isNew(config, "user") ? mappings : []),
+    ...(config.process?.oomScoreAdj === undefined
+      ? []
+      : [
+          {
+            phase: "birth",
+            what: `write ${config.process.oomScoreAdj} to the process's oom_score_adj`,
+            at: "process.oomScoreAdj",
+          },
+        ]),
     ...raised.map((l) => ({
       phase: "birth",
       what: `raise the hard limit of ${l.name} to ${l.hard}, when it is lower`,

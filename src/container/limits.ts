@@ -1,9 +1,14 @@
-/** What only the runtime can do about limits: raising a hard one takes CAP_SYS_RESOURCE in the first user namespace. */
+/**
+ * What only the runtime can do about limits: raising a hard one, or lowering the score of the OOM killer, takes
+ * CAP_SYS_RESOURCE in the first user namespace.
+ */
+import { writeFileSync } from "node:fs";
 import { KontenaError } from "../error.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
+import { codeOf } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
-import type { PlanInput } from "../plan/input.ts";
+import type { PlanInput, ProcessInput } from "../plan/input.ts";
 import { limits } from "../plan/rlimits.ts";
 
 /** Raises init's hard limits to those of the config, leaving the soft ones; init does the rest right before the program. */
@@ -28,5 +33,27 @@ export function raiseLimits(input: PlanInput, pid: number): void {
         ...(errno === "EPERM" ? { hint: "raising a hard limit needs CAP_SYS_RESOURCE" } : {}),
       },
     );
+  }
+}
+
+/**
+ * proc_pid_oom_score_adj(5) of a process, when the config has one; its children inherit it. From outside, since init itself
+ * may not lower it once it is in a user namespace.
+ */
+export function setOomScoreAdj({ config }: ProcessInput, pid: number): void {
+  const value = config.process?.oomScoreAdj;
+  if (value === undefined) return;
+  const path = `/proc/${pid}/oom_score_adj`;
+  try {
+    writeFileSync(path, String(value));
+  } catch (error) {
+    const errno = codeOf(error);
+    throw new KontenaError("PROCESS_FAILED", `cannot set oom_score_adj to ${value}: ${errnoText(errno)}`, {
+      at: "process.oomScoreAdj",
+      syscall: "write",
+      errno,
+      path,
+      ...(errno === "EACCES" ? { hint: "below the caller's own it needs CAP_SYS_RESOURCE" } : {}),
+    });
   }
 }

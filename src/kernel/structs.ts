@@ -59,6 +59,17 @@ export interface IfreqFlags {
   flags: number;
 }
 
+/** linux/sched/types.h: `struct sched_attr`, 56 bytes; times in nanoseconds. */
+export interface SchedAttr {
+  policy: number;
+  flags: number;
+  nice: number;
+  priority: number;
+  runtime: bigint;
+  deadline: bigint;
+  period: bigint;
+}
+
 /** A set of signals, bit N−1 for signal N. */
 export type Sigset = bigint;
 
@@ -71,6 +82,7 @@ export interface StructValues {
   clone_args: CloneArgs;
   sigaction: Sigaction;
   sigset: Sigset;
+  sched_attr: SchedAttr;
   ifreq_flags: IfreqFlags;
   /** A list of gid_t (32 bits each), as setgroups(2) takes it. */
   gid_list: readonly number[];
@@ -88,6 +100,9 @@ function u32s(...values: number[]): Uint8Array {
 
 const low = (set: bigint) => Number(set & 0xffffffffn);
 const high = (set: bigint) => Number((set >> 32n) & 0xffffffffn);
+
+/** With the clamps of Linux 5.3, both 0; an older kernel takes what it doesn't know when it is 0. */
+const SCHED_ATTR_SIZE = 56;
 
 const ENCODERS: { [N in StructName]: (value: StructValues[N]) => Uint8Array } = {
   open_how: (v) => u64s(v.flags, v.mode ?? 0, v.resolve),
@@ -121,6 +136,19 @@ const ENCODERS: { [N in StructName]: (value: StructValues[N]) => Uint8Array } = 
     const bytes = new Uint8Array(40);
     new TextEncoder().encodeInto(v.name, bytes.subarray(0, 15));
     new DataView(bytes.buffer).setInt16(16, v.flags, true);
+    return bytes;
+  },
+  sched_attr: (v) => {
+    const bytes = new Uint8Array(SCHED_ATTR_SIZE);
+    const view = new DataView(bytes.buffer);
+    view.setUint32(0, SCHED_ATTR_SIZE, true);
+    view.setUint32(4, v.policy, true);
+    view.setBigUint64(8, BigInt(v.flags), true);
+    view.setInt32(16, v.nice, true);
+    view.setUint32(20, v.priority, true);
+    view.setBigUint64(24, v.runtime, true);
+    view.setBigUint64(32, v.deadline, true);
+    view.setBigUint64(40, v.period, true);
     return bytes;
   },
   sigset: (v) => u64s(v),

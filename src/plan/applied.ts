@@ -21,10 +21,6 @@ const process: Later = ({ process: p }) => [
   ...present("process.terminal", p?.terminal),
   ...present("process.apparmorProfile", p?.apparmorProfile),
   ...present("process.selinuxLabel", p?.selinuxLabel),
-  ...present("process.oomScoreAdj", p?.oomScoreAdj),
-  ...present("process.scheduler", p?.scheduler),
-  ...present("process.ioPriority", p?.ioPriority),
-  ...present("process.execCPUAffinity", p?.execCPUAffinity),
 ];
 
 const linux: Later = ({ linux: l }) => [
@@ -34,8 +30,6 @@ const linux: Later = ({ linux: l }) => [
   ...present("linux.rootfsPropagation", l?.rootfsPropagation),
   ...present("linux.mountLabel", l?.mountLabel),
   ...present("linux.intelRdt", l?.intelRdt),
-  ...present("linux.memoryPolicy", l?.memoryPolicy),
-  ...present("linux.personality", l?.personality),
   ...present("linux.timeOffsets", l?.timeOffsets),
 ];
 

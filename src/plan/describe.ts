@@ -21,6 +21,8 @@ import {
   O,
   RESOLVE,
 } from "../kernel/consts/fcntl.ts";
+import { IOPRIO_CLASS, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS } from "../kernel/consts/ioprio.ts";
+import { MPOL, MPOL_F } from "../kernel/consts/mempolicy.ts";
 import {
   FSCONFIG,
   MOUNT_ATTR,
@@ -30,9 +32,10 @@ import {
   OPEN_TREE,
   UMOUNT,
 } from "../kernel/consts/mount.ts";
+import { PER } from "../kernel/consts/personality.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { RLIM_INFINITY, RLIMIT } from "../kernel/consts/resource.ts";
-import { CLONE } from "../kernel/consts/sched.ts";
+import { CLONE, SCHED, SCHED_FLAG } from "../kernel/consts/sched.ts";
 import { IFF, SIOCSIFFLAGS } from "../kernel/consts/socket.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 
@@ -96,6 +99,12 @@ function describeStruct(arg: Struct): string {
       return arg.value === 0n ? "[]" : `[0x${BigInt.asUintN(64, arg.value).toString(16)}]`;
     case "ifreq_flags":
       return `{ifr_name="${arg.value.name}", ifr_flags=${flagNames(arg.value.flags, IFF)}}`;
+    case "sched_attr": {
+      const { policy, flags, nice, priority, runtime, deadline, period } = arg.value;
+      const times =
+        runtime || deadline || period ? `, runtime=${runtime}, deadline=${deadline}, period=${period}` : "";
+      return `{policy=${nameOf(SCHED, policy)}, flags=${flagNames(flags, SCHED_FLAG)}, nice=${nice}, priority=${priority}${times}}`;
+    }
     case "gid_list":
       return `[${arg.value.join(", ")}]`;
     case "clone_args":
@@ -148,6 +157,16 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   mount: { 3: flags(MS) },
   umount2: { 1: flags(UMOUNT) },
   ioctl: { 1: (value) => (value === SIOCSIFFLAGS ? "SIOCSIFFLAGS" : String(value)) },
+  ioprio_set: {
+    0: (value) => (value === IOPRIO_WHO_PROCESS ? "IOPRIO_WHO_PROCESS" : String(value)),
+    2: (value) =>
+      `${nameOf(IOPRIO_CLASS, value >> IOPRIO_CLASS_SHIFT)}|${value & ((1 << IOPRIO_CLASS_SHIFT) - 1)}`,
+  },
+  personality: { 0: (value) => nameOf(PER, value) },
+  set_mempolicy: {
+    0: (value) =>
+      [nameOf(MPOL, value & 0xff), flagNames(value & ~0xff, MPOL_F)].filter((f) => f !== "0").join("|"),
+  },
   unshare: { 0: flags(CLONE) },
   umask: { 0: octal },
   prctl: {

@@ -44,6 +44,9 @@ export interface PlanInput {
   noPivot: boolean;
 }
 
+/** What steps that make a process what it is need of it, whether it is a container's first one or not. */
+export type ProcessInput = Pick<PlanInput, "config" | "host">;
+
 /** Whether the config asks for a new namespace of this type. */
 export function isNew(config: Config, type: string): boolean {
   return config.linux?.namespaces?.some((n) => n.type === type && n.path === undefined) ?? false;

@@ -9,14 +9,17 @@ import { devices } from "./devices.ts";
 import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
 import { joinCgroups } from "./join-cgroup.ts";
+import { memoryPolicy } from "./memory-policy.ts";
 import { mounts } from "./mounts.ts";
 import { cgroupNamespace, cloneFlags } from "./namespaces.ts";
 import { loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
+import { personality } from "./personality.ts";
 import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirectory } from "./process.ts";
 import { setLimits } from "./rlimits.ts";
 import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
+import { ioPriority, scheduler } from "./scheduling.ts";
 import { becomeRoot, notDumpable, setIds, setUmask } from "./user.ts";
 import { uts } from "./uts.ts";
 
@@ -63,6 +66,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("park", park()),
       phase("signals", signals(input)),
       phase("limits", setLimits(input)),
+      // After the limits, which say how far a caller without CAP_SYS_NICE may go.
+      phase("attributes", scheduler(input), ioPriority(input), memoryPolicy(input), personality(input)),
       phase("umask", setUmask(input)),
       // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.
       phase("identity", boundingSet(input), keepCapabilities(input), setIds(input), setCapabilities(input)),

@@ -4,11 +4,14 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { _LINUX_CAPABILITY_VERSION_3, CAPABILITIES } from "../../src/kernel/consts/capability.ts";
 import * as fcntl from "../../src/kernel/consts/fcntl.ts";
+import { IOPRIO_CLASS, IOPRIO_WHO_PROCESS } from "../../src/kernel/consts/ioprio.ts";
+import { MPOL, MPOL_F } from "../../src/kernel/consts/mempolicy.ts";
 import { MAP, PROT } from "../../src/kernel/consts/mman.ts";
 import * as mount from "../../src/kernel/consts/mount.ts";
+import { PER } from "../../src/kernel/consts/personality.ts";
 import { PR, PR_CAP_AMBIENT } from "../../src/kernel/consts/prctl.ts";
 import { RLIMIT } from "../../src/kernel/consts/resource.ts";
-import { CLONE, CLONE3 } from "../../src/kernel/consts/sched.ts";
+import { CLONE, CLONE3, SCHED, SCHED_FLAG } from "../../src/kernel/consts/sched.ts";
 import { SIG, SIGCHLD, SIGKILL } from "../../src/kernel/consts/signal.ts";
 import { AF_UNIX, POLL, SOCK } from "../../src/kernel/consts/socket.ts";
 import { S_IF, S_IFMT } from "../../src/kernel/consts/stat.ts";
@@ -82,7 +85,8 @@ const GROUPS: [string, string[], Record<string, number | bigint>, number][] = [
   ],
   ["sys/mount.h", ["sys/mount.h"], { ...mount.UMOUNT, ...mount.MS }, 14],
   ["linux/prctl.h", ["linux/prctl.h"], { ...PR, ...PR_CAP_AMBIENT }, 10],
-  ["linux/sched.h", ["linux/sched.h"], { ...CLONE, ...CLONE3 }, 14],
+  ["linux/sched.h", ["linux/sched.h"], { ...CLONE, ...CLONE3, ...SCHED, ...SCHED_FLAG }, 26],
+  ["linux/mempolicy.h", ["linux/mempolicy.h"], MPOL_F, 3],
   ["linux/capability.h", ["linux/capability.h"], { _LINUX_CAPABILITY_VERSION_3, ...capabilityNumbers() }, 40],
   ["errno.h", ["errno.h"], ERRNO, 120],
   ["signal.h", ["signal.h"], { ...SIG, SIGCHLD, SIGKILL }, 5],
@@ -93,8 +97,19 @@ function capabilityNumbers(): Record<string, number> {
   return Object.fromEntries(CAPABILITIES.map((name, number) => [name, number]));
 }
 
+/** Debian 12's header ends before it. */
+const { MPOL_WEIGHTED_INTERLEAVE: _, ...OLD_MPOL } = MPOL;
+
 /** Enumerators can't be asked for by #ifdef: these are. */
-const ENUMERATORS = { ...numbers({ AF_UNIX }), ...SOCK, ...POLL };
+const ENUMERATORS = {
+  ...numbers({ AF_UNIX }),
+  ...SOCK,
+  ...POLL,
+  ...PER,
+  ...IOPRIO_CLASS,
+  IOPRIO_WHO_PROCESS,
+  ...OLD_MPOL,
+};
 
 describe.skipIf(noCompiler !== "")(`constants are those of the headers${noCompiler}`, () => {
   test.each(GROUPS)("%s", (_, headers, values, least) => {
@@ -107,12 +122,12 @@ describe.skipIf(noCompiler !== "")(`constants are those of the headers${noCompil
       if (typeof values[name] === "bigint") expect(value, name).toBe(values[name] as bigint);
   });
 
-  test("fsconfig's commands, socket types and poll's events, which are enumerators", () => {
+  test("numbers that are enumerators in the headers", () => {
     const all = { ...mount.FSCONFIG, ...ENUMERATORS };
     const names = Object.keys(all);
     const text = inDirectory((directory) => {
       const prints = names.map((name) => `printf("${name} %d\\n", (int)${name});`).join("\n");
-      const source = `#define _GNU_SOURCE\n#include <stdio.h>\n#include <sys/socket.h>\n#include <poll.h>\n#include <linux/mount.h>\nint main(void) {\n${prints}\n}`;
+      const source = `#define _GNU_SOURCE\n#include <stdio.h>\n#include <sys/socket.h>\n#include <poll.h>\n#include <sys/personality.h>\n#include <linux/ioprio.h>\n#include <linux/mempolicy.h>\n#include <linux/mount.h>\nint main(void) {\n${prints}\n}`;
       writeFileSync(join(directory, "a.c"), source);
       const built = Bun.spawnSync(["gcc", "-w", "-o", "a", "a.c"], { cwd: directory });
       if (built.exitCode !== 0) throw new Error(built.stderr.toString());

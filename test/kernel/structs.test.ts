@@ -53,6 +53,16 @@ test("capability sets are split into two data of three words, low halves first",
   expect(halves(bytes)).toEqual([2, 0xffffffff, 0, 1, 3, 0x100]);
 });
 
+test("sched_attr is 56 bytes that begin with their size, the nice value signed, the clamps 0", () => {
+  const bytes = encodeStruct("sched_attr", {
+    ...{ policy: 6, flags: 0x41, nice: -20, priority: 99 },
+    ...{ runtime: 2n ** 53n + 1n, deadline: 5n, period: 2n ** 64n - 1n },
+  });
+  expect(bytes).toHaveLength(56);
+  expect(halves(bytes).slice(0, 6)).toEqual([56, 6, 0x41, 0, 0xffff_ffec, 99]);
+  expect(words(bytes).slice(3)).toEqual([2n ** 53n + 1n, 5n, 2n ** 64n - 1n, 0n]);
+});
+
 test("a set of signals is one word, all of them −1", () => {
   expect(words(encodeStruct("sigset", ~0n))).toEqual([2n ** 64n - 1n]);
   expect(words(encodeStruct("sigset", 0n))).toEqual([0n]);

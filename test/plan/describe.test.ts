@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { buffer, type Call, cell, struct } from "../../src/init/step.ts";
+import { buffer, type Call, cell, struct, words } from "../../src/init/step.ts";
 import { O } from "../../src/kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOUNT_ATTR__ATIME } from "../../src/kernel/consts/mount.ts";
 import { makedev } from "../../src/kernel/consts/stat.ts";
@@ -51,6 +51,24 @@ test.each([
     "prlimit64(0, RLIMIT_NOFILE, {rlim_cur=1, rlim_max=RLIM_INFINITY}, 0)",
   ],
   [call("setgroups", [2, struct("gid_list", [5, 6])]), "setgroups(2, [5, 6])"],
+  [
+    call("sched_setattr", [
+      0,
+      struct("sched_attr", {
+        ...{ policy: 6, flags: 1, nice: -5, priority: 0 },
+        ...{ runtime: 1n, deadline: 2n, period: 3n },
+      }),
+      0,
+    ]),
+    "sched_setattr(0, {policy=SCHED_DEADLINE, flags=SCHED_FLAG_RESET_ON_FORK, nice=-5, priority=0, runtime=1, deadline=2, period=3}, 0)",
+  ],
+  [call("ioprio_set", [1, 0, 0x4007]), "ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_BE|7)"],
+  [call("personality", [8]), "personality(PER_LINUX32)"],
+  [
+    call("set_mempolicy", [0x8002, words(0x87n), 9]),
+    "set_mempolicy(MPOL_BIND|MPOL_F_STATIC_NODES, {135}, 9)",
+  ],
+  [call("set_mempolicy", [0, 0, 0]), "set_mempolicy(MPOL_DEFAULT, 0, 0)"],
   [
     call("capset", [
       struct("cap_user_header", { version: 0x20080522, pid: 0 }),

@@ -43,6 +43,7 @@ test("the phases are these, in this order, whatever the config says", () => {
       "park",
       "signals",
       "limits",
+      "attributes",
       "umask",
       "identity",
       "privileges",

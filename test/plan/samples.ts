@@ -87,6 +87,23 @@ const SAMPLES: Record<string, () => PlanInput> = {
       },
       { preserveFds: 2 },
     ),
+  "attributes-of-a-process": () =>
+    inputOf({
+      root: { path: "rootfs" },
+      process: {
+        cwd: "/",
+        args: ["/bin/true"],
+        oomScoreAdj: -5,
+        scheduler: { policy: "SCHED_FIFO", priority: 7, flags: ["SCHED_FLAG_RESET_ON_FORK"] },
+        ioPriority: { class: "IOPRIO_CLASS_BE", priority: 3 },
+        execCPUAffinity: { initial: "0", final: "1-3" },
+      },
+      linux: {
+        ...withNamespaces("mount"),
+        memoryPolicy: { mode: "MPOL_BIND", nodes: "0,64", flags: ["MPOL_F_STATIC_NODES"] },
+        personality: { domain: "LINUX32" },
+      },
+    }),
   "cgroups-v1": () =>
     inputOf(
       {

@@ -190,6 +190,50 @@ const RULES: Rule[] = [
     at: ["linux.maskedPaths[1]", "linux.readonlyPaths[0]"],
   },
   {
+    rule: "execCPUAffinity is two lists of CPUs",
+    good: [
+      process({ execCPUAffinity: { initial: "0-3,7", final: "" } }),
+      process({ execCPUAffinity: { final: "8191" } }),
+    ],
+    bad: process({ execCPUAffinity: { initial: "3-1", final: "8192" } }),
+    at: ["process.execCPUAffinity.initial", "process.execCPUAffinity.final"],
+  },
+  {
+    rule: "memoryPolicy's nodes are a list",
+    good: [linux({ memoryPolicy: { mode: "MPOL_BIND", nodes: "0-3,7" } })],
+    bad: linux({ memoryPolicy: { mode: "MPOL_BIND", nodes: "0-" } }),
+    at: "linux.memoryPolicy.nodes",
+  },
+  {
+    rule: "memoryPolicy's nodes can exist",
+    good: [linux({ memoryPolicy: { mode: "MPOL_INTERLEAVE", nodes: "1023" } })],
+    bad: linux({ memoryPolicy: { mode: "MPOL_INTERLEAVE", nodes: "0,1024" } }),
+    at: "linux.memoryPolicy.nodes",
+  },
+  {
+    rule: "MPOL_DEFAULT and MPOL_LOCAL take no nodes",
+    good: [linux({ memoryPolicy: { mode: "MPOL_LOCAL", nodes: "" } })],
+    bad: linux({ memoryPolicy: { mode: "MPOL_DEFAULT", nodes: "0" } }),
+    at: "linux.memoryPolicy.nodes",
+  },
+  {
+    rule: "the other modes of memoryPolicy need nodes, MPOL_PREFERRED not",
+    good: [linux({ memoryPolicy: { mode: "MPOL_PREFERRED" } })],
+    bad: linux({ memoryPolicy: { mode: "MPOL_PREFERRED_MANY" } }),
+    at: "linux.memoryPolicy.nodes",
+  },
+  {
+    rule: "memoryPolicy's nodes are static or relative",
+    good: [linux({ memoryPolicy: { mode: "MPOL_BIND", nodes: "0", flags: ["MPOL_F_STATIC_NODES"] } })],
+    bad: linux({
+      memoryPolicy: {
+        ...{ mode: "MPOL_BIND", nodes: "0" },
+        flags: ["MPOL_F_STATIC_NODES", "MPOL_F_RELATIVE_NODES"],
+      },
+    }),
+    at: "linux.memoryPolicy.flags",
+  },
+  {
     rule: "personality has no flags",
     good: [linux({ personality: { domain: "LINUX", flags: [] } })],
     bad: linux({ personality: { domain: "LINUX", flags: ["ADDR_NO_RANDOMIZE"] } }),

@@ -16,3 +16,25 @@ export const CLONE = {
 
 /** clone3(2) only: beyond 32 bits. CLONE_CLEAR_SIGHAND: Linux 5.5, CLONE_INTO_CGROUP: 5.7. */
 export const CLONE3 = { CLONE_CLEAR_SIGHAND: 0x100000000n, CLONE_INTO_CGROUP: 0x200000000n } as const;
+
+/** Policies of sched(7). SCHED_ISO has a number and nothing behind it. */
+export const SCHED = {
+  SCHED_OTHER: 0,
+  SCHED_FIFO: 1,
+  SCHED_RR: 2,
+  SCHED_BATCH: 3,
+  SCHED_ISO: 4,
+  SCHED_IDLE: 5,
+  SCHED_DEADLINE: 6,
+} as const;
+
+/** sched_setattr(2). The clamps: Linux 5.3. */
+export const SCHED_FLAG = {
+  SCHED_FLAG_RESET_ON_FORK: 0x01,
+  SCHED_FLAG_RECLAIM: 0x02,
+  SCHED_FLAG_DL_OVERRUN: 0x04,
+  SCHED_FLAG_KEEP_POLICY: 0x08,
+  SCHED_FLAG_KEEP_PARAMS: 0x10,
+  SCHED_FLAG_UTIL_CLAMP_MIN: 0x20,
+  SCHED_FLAG_UTIL_CLAMP_MAX: 0x40,
+} as const;
