@@ -128,6 +128,19 @@ export const listOptions = {
 } as const satisfies Options;
 export type ListArguments = Arguments<typeof listOptions>;
 
+export const psOptions = { format } as const satisfies Options;
+export const psPositionals = {
+  ...container,
+  options: {
+    label: "PS-OPTION",
+    description: "words for ps(1), whose lines about other processes are left out",
+    optional: true,
+    many: true,
+    raw: true,
+  },
+} as const satisfies Positionals;
+export type PsArguments = Arguments<typeof psOptions, typeof psPositionals>;
+
 export const specOptions = {
   ...bundle,
   file: {

@@ -1,5 +1,5 @@
 /** Control characters of a path could move the cursor or hide a line; they are printed as escapes. */
-function printable(cell: string): string {
+export function printable(cell: string): string {
   return cell.replace(/\p{Cc}/gu, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
 }
 

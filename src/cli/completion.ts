@@ -26,6 +26,10 @@ function after(command: ReadyCommand): Named[] {
   return usable({ ...GLOBAL_OPTIONS, ...command.options });
 }
 
+/** Whether the last positional takes any number of words. */
+const takesMany = (command: ReadyCommand): boolean =>
+  Object.values(command.positionals).at(-1)?.many === true;
+
 const spellings = ([name, { short }]: Named): string[] => [...(short ? [`-${short}`] : []), `--${name}`];
 
 /** Kinds of positionals in order, as the scripts need them: container, signal, shell or nothing. */
@@ -64,7 +68,10 @@ function bash(): string {
       shell: SHELLS.join(" "),
     };
     const positionals = kinds(command)
-      .map((kind, i) => (sources[kind] ? `        ${i}) ${bashWords(sources[kind])} ;;` : ""))
+      .map((kind, i, all) => {
+        const at = takesMany(command) && i === all.length - 1 ? "*" : String(i);
+        return sources[kind] ? `        ${at}) ${bashWords(sources[kind])} ;;` : "";
+      })
       .filter(Boolean)
       .join("\n");
     return `    ${command.name})
@@ -131,7 +138,10 @@ function zsh(): string {
     none: " ",
   };
   const cases = readyCommands().map((command) => {
-    const rows = kinds(command).map((kind, i) => quote(`${i + 1}:${kind}:${actions[kind]}`));
+    const rows = kinds(command).map((kind, i, all) => {
+      const at = takesMany(command) && i === all.length - 1 ? "*" : String(i + 1);
+      return quote(`${at}:${kind}:${actions[kind]}`);
+    });
     return `    ${command.name}) _arguments ${[...after(command).flatMap(zshOption), ...rows].join(" \\\n      ")} ;;`;
   });
   const commands = readyCommands().map((c) => quote(`${c.name}:${zshText(c.summary)}`));

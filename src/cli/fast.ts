@@ -1,7 +1,15 @@
 import { GLOBAL_OPTIONS } from "./globals.ts";
 import type { Options } from "./option.ts";
 import { findCommand } from "./table.ts";
-import { commandIndex, findOption, type Line, optionsAfter, sortValues, type Values } from "./words.ts";
+import {
+  commandIndex,
+  findOption,
+  type Line,
+  optionsAfter,
+  sortValues,
+  splitRaw,
+  type Values,
+} from "./words.ts";
 
 type Parsed = { values: Values; positionals: string[] };
 
@@ -59,13 +67,15 @@ export function parseFast(words: readonly string[]): Line | undefined {
     return { command: command.name, globals: before.values, options: {}, positionals: [] };
   }
 
-  const after = readWords(words.slice(at + 1), optionsAfter(command.options));
+  const legal = optionsAfter(command.options);
+  const split = splitRaw(words.slice(at + 1), legal, command.positionals);
+  const after = readWords(split.words, legal);
   if (after === undefined || after.values["help"] === true) return undefined;
   const { globals, options } = sortValues(after.values, command.options);
   return {
     command: command.name,
     globals: { ...before.values, ...globals },
     options,
-    positionals: after.positionals,
+    positionals: [...after.positionals, ...split.raw],
   };
 }

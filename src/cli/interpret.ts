@@ -64,8 +64,12 @@ function readValue(value: string, option: OptionSpec, shown: string): string | n
   return Number(value);
 }
 
-function readPositionals(given: readonly string[], command: ReadyCommand): Record<string, string> {
+function readPositionals(
+  given: readonly string[],
+  command: ReadyCommand,
+): Record<string, string | readonly string[]> {
   const rows = Object.entries(command.positionals);
+  const last = rows.at(-1);
   const missing = rows.slice(given.length).find(([, row]) => !row.optional);
   if (missing) {
     throw new KontenaError(
@@ -75,6 +79,10 @@ function readPositionals(given: readonly string[], command: ReadyCommand): Recor
         hint: usageLine(command),
       },
     );
+  }
+  if (last?.[1].many) {
+    const single = rows.slice(0, -1).map(([name], i) => [name, given[i] ?? ""]);
+    return Object.fromEntries([...single, [last[0], given.slice(rows.length - 1)]]);
   }
   const extra = given[rows.length];
   if (extra !== undefined) {
@@ -91,5 +99,7 @@ export function usageLine(command: ReadyCommand): string {
 }
 
 function labels(positionals: Positionals): string[] {
-  return Object.values(positionals).map((row) => (row.optional ? `[${row.label}]` : row.label));
+  return Object.values(positionals).map(
+    (row) => (row.optional ? `[${row.label}]` : row.label) + (row.many ? "..." : ""),
+  );
 }

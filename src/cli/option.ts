@@ -27,6 +27,10 @@ export interface PositionalSpec {
   label: string;
   description: string;
   optional?: true;
+  /** All words that are left, as a list; only the last one can be so. */
+  many?: true;
+  /** With `many`: these words are another program's, and none of them is an option of this one. */
+  raw?: true;
   default?: string;
   /** What completion offers. */
   completes?: "container" | "signal" | "shell";
@@ -46,7 +50,13 @@ type OptionValue<O> = O extends { kind: "flag" }
 /** The arguments that a command with these rows is called with: flags are true or false, the rest is undefined when absent. */
 export type Arguments<O extends Options, P extends Positionals = Record<never, never>> = {
   readonly [K in keyof O as O[K] extends { later: true } ? never : K]: OptionValue<O[K]>;
-} & { readonly [K in keyof P]: P[K] extends { optional: true } ? string | undefined : string };
+} & {
+  readonly [K in keyof P]: P[K] extends { many: true }
+    ? readonly string[]
+    : P[K] extends { optional: true }
+      ? string | undefined
+      : string;
+};
 
 export interface CommandContext {
   readonly runtime: RuntimeOptions;

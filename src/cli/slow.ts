@@ -4,7 +4,15 @@ import { complaint, unknownCommand } from "./complaint.ts";
 import { GLOBAL_OPTIONS } from "./globals.ts";
 import type { Options } from "./option.ts";
 import { findCommand } from "./table.ts";
-import { commandIndex, findOption, type Line, optionsAfter, sortValues, type Values } from "./words.ts";
+import {
+  commandIndex,
+  findOption,
+  type Line,
+  optionsAfter,
+  sortValues,
+  splitRaw,
+  type Values,
+} from "./words.ts";
 
 type Yargs = (words: readonly string[]) => Argv;
 
@@ -120,12 +128,14 @@ export async function parseSlow(words: readonly string[]): Promise<Line> {
     return { command: name, globals: before.values, options: {}, positionals: [] };
   }
 
-  const after = parseWords(yargs, words.slice(at + 1), optionsAfter(command.options), name);
+  const legal = optionsAfter(command.options);
+  const split = splitRaw(words.slice(at + 1), legal, command.positionals);
+  const after = parseWords(yargs, split.words, legal, name);
   const { globals, options } = sortValues(after.values, command.options);
   return {
     command: name,
     globals: { ...before.values, ...globals },
     options,
-    positionals: after.positionals,
+    positionals: [...after.positionals, ...split.raw],
   };
 }

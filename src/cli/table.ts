@@ -14,6 +14,8 @@ import {
   listOptions,
   newContainer,
   nsOptions,
+  psOptions,
+  psPositionals,
   runOptions,
   specOptions,
 } from "./arguments.ts";
@@ -136,6 +138,21 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     positionals: container,
     options: {},
     load: () => import("./commands/state.ts"),
+  },
+  {
+    name: "ps",
+    group: "look",
+    summary: "list the processes of a container",
+    description:
+      "Lists all processes of the container, with their ids on the host: the table of `ps -ef`, which isn't needed for it. Words after ID are given to ps(1) as they are; its table must have a column PID. With --format json it is an array of process ids.",
+    examples: [
+      ["kontena ps web1", "a table of the processes of web1"],
+      ["kontena ps --format json web1", "their process ids, for a program"],
+      ["kontena ps web1 -eo pid,rss,args", "the columns that ps(1) can show"],
+    ],
+    positionals: psPositionals,
+    options: psOptions,
+    load: () => import("./commands/ps.ts"),
   },
   {
     name: "ns",

@@ -1,5 +1,5 @@
 import { GLOBAL_OPTIONS } from "./globals.ts";
-import type { OptionSpec, Options } from "./option.ts";
+import type { OptionSpec, Options, Positionals } from "./option.ts";
 
 /** A command line taken apart, its values not yet looked at. */
 export interface Line {
@@ -24,6 +24,42 @@ export function commandIndex(words: readonly string[]): number {
     if (Object.hasOwn(GLOBAL_OPTIONS, name) && (GLOBAL_OPTIONS as Options)[name]?.kind !== "flag") i++;
   }
   return -1;
+}
+
+/** Whether this option word takes the word after it as its value. */
+function takesNext(word: string, options: Options): boolean {
+  if (word.includes("=")) return false;
+  const name = word.replace(/^--?/, "");
+  if (Object.hasOwn(options, name)) return options[name]?.kind !== "flag";
+  if (word.startsWith("--")) return false;
+  const kinds = [...name].map((letter) => findOption(`-${letter}`, options)?.[1].kind);
+  // Of letters in a row the first one that takes a value takes the rest of the word, if there is one.
+  const at = kinds.findIndex((kind) => kind !== "flag");
+  return at === kinds.length - 1 && kinds[at] !== undefined;
+}
+
+/**
+ * Splits the words after a command whose last argument is raw: what is looked at for options, and what belongs to the other
+ * program. A `--` between the two is nobody's.
+ */
+export function splitRaw(
+  words: readonly string[],
+  options: Options,
+  positionals: Positionals,
+): { words: readonly string[]; raw: readonly string[] } {
+  const rows = Object.values(positionals);
+  if (!rows.at(-1)?.raw) return { words, raw: [] };
+  let missing = rows.length - 1;
+  let isOver = false;
+  let i = 0;
+  for (; i < words.length && missing > 0; i++) {
+    const word = words[i] ?? "";
+    if (isOver || !word.startsWith("-") || word === "-") missing--;
+    else if (word === "--") isOver = true;
+    else if (takesNext(word, options)) i++;
+  }
+  const raw = words.slice(i);
+  return { words: words.slice(0, i), raw: raw[0] === "--" && !isOver ? raw.slice(1) : raw };
 }
 
 /** The options that may stand after a command: its own ones, and the global ones whose name it doesn't take. */

@@ -164,6 +164,17 @@ const SPELLINGS: string[][] = [
   ["explain", "-b", "d", "--format", "json"],
   ["ns", "x", "-f", "json"],
   ["completion", "bash"],
+  ["ps", "x"],
+  ["ps", "x", "-ef"],
+  ["ps", "x", "--", "-ef"],
+  ["ps", "--", "x", "-ef"],
+  ["ps", "--", "x", "--", "-ef"],
+  ["ps", "-f", "json", "x", "-f", "json"],
+  ["ps", "-fjson", "x", "--help"],
+  ["ps", "--format=json", "x", "aux", "--root", "/r"],
+  ["ps", "--root", "/r", "x", "-o", "pid"],
+  ["ps", "--format", "x"],
+  ["ps", "--debug", "x", "--version"],
 ];
 
 /** Every option of every command, in each spelling, before and after the other words, once and twice. */

@@ -69,6 +69,19 @@ test.each([
   expect((await command(line)).args).toMatchObject(args);
 });
 
+test("the words after the id of ps are another program's, options or not", async () => {
+  const line = "ps --format json x -f --root /r -- --help";
+  expect((await command(line)).args).toEqual({
+    format: "json",
+    id: "x",
+    options: ["-f", "--root", "/r", "--", "--help"],
+  });
+  expect((await command("ps x")).args).toMatchObject({ id: "x", options: [] });
+  expect((await command("ps x -- -ef")).args).toMatchObject({ id: "x", options: ["-ef"] });
+  expect((await command("ps -fjson x -ef")).args).toMatchObject({ format: "json", options: ["-ef"] });
+  expect(await complaint("ps")).toStartWith("ps: ID is missing");
+});
+
 test.each(["--version", "-v", "--version create x", "create x --version"])(
   "%s asks for the version",
   async (line) => {

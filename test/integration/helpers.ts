@@ -48,6 +48,7 @@ const REQUIREMENTS = {
   setpriv: { there: () => Bun.which("setpriv") !== null, from: "Debian's util-linux" },
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
+  ps: { there: () => Bun.which("ps") !== null, from: "Debian's procps" },
   "user namespaces": {
     there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0,
     from: "the kernel",
