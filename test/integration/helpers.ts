@@ -34,7 +34,9 @@ if (!existsSync(KONTENA))
     `no executable to test at ${KONTENA}: scripts/build makes it, or KONTENA_BIN names another`,
   );
 
-const HANGS_MS = 10_000;
+/** How many times slower than an ordinary machine this one is, for limits of time: an emulated one is. */
+const SLOWNESS = Number(process.env["KONTENA_TEST_SLOWNESS"] ?? 1);
+const HANGS_MS = 10_000 * SLOWNESS;
 setDefaultTimeout(6 * HANGS_MS);
 
 const BUSYBOX = "/bin/busybox";
@@ -276,12 +278,12 @@ export function openBox(name: string) {
     removeContainers();
     rmSync(directory, { recursive: true, force: true });
   });
-  return { directory, root, ids, next, bundle, kontena, spawn, create, run, state, outputOf };
+  return { directory, root, ids, next, bundle, kontena, spawn, create, run, state, outputOf, leftovers };
 }
 
 /** Waits until something is so, looking every few milliseconds. */
 export async function until(what: string, condition: () => boolean, milliseconds = 5000): Promise<void> {
-  const end = Date.now() + milliseconds;
+  const end = Date.now() + milliseconds * SLOWNESS;
   while (!condition()) {
     if (Date.now() > end) throw new Error(`not so after ${milliseconds} ms: ${what}`);
     await Bun.sleep(5);

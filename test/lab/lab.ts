@@ -1,0 +1,125 @@
+/**
+ * Tests in a machine of the lab: files of ordinary tests run there, one boot for all of them, and each of their tests is
+ * told here as a test of its own.
+ */
+import { test as bunTest, expect, setDefaultTimeout } from "bun:test";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+const LIMIT_SECONDS = 900;
+setDefaultTimeout((LIMIT_SECONDS + 300) * 1000);
+
+/** What runs a machine, and where it comes from. */
+const PROGRAMS = {
+  v2: { "linux.uml": "user-mode-linux", modprobe: "kmod" },
+  systemd: {
+    "qemu-system-x86_64": "qemu-system-x86",
+    mmdebstrap: "mmdebstrap",
+    mke2fs: "e2fsprogs",
+    modprobe: "kmod",
+  },
+} as const;
+
+export type Machine = keyof typeof PROGRAMS;
+
+export interface Files {
+  /** Test files below test/ that root runs. */
+  root: readonly string[];
+  /** Those that uid 1000 runs. */
+  user?: readonly string[];
+}
+
+interface Told {
+  outcome: "pass" | "fail" | "skip";
+  name: string;
+  /** What was printed before its line. */
+  text: string;
+}
+
+function missing(machine: Machine): string | undefined {
+  if (process.arch !== "x64") return "the lab's machines are x86-64";
+  if (process.geteuid?.() !== 0) return "only root can run it";
+  const absent = Object.entries(PROGRAMS[machine]).find(([program]) => Bun.which(program) === null);
+  return absent === undefined ? undefined : `no ${absent[0]}; Debian's ${absent[1]} has it`;
+}
+
+/** `(pass) name [1.00ms]` of bun test's output; a machine has no colors. */
+export function parseResults(output: string): Told[] {
+  const told: Told[] = [];
+  let text: string[] = [];
+  for (const line of output.split("\n")) {
+    const [, outcome, name = ""] = /^\((pass|fail|skip)\) (.*?)(?: \[[\d.]+m?s\])?$/.exec(line) ?? [];
+    if (outcome === undefined) {
+      text.push(line);
+      continue;
+    }
+    told.push({ outcome: outcome as Told["outcome"], name, text: text.join("\n").trim() });
+    text = [];
+  }
+  return told;
+}
+
+/** Boots the machine and runs the files there; what bun test printed for each of them, and how it ended. */
+function boot(
+  machine: Machine,
+  files: Files,
+): { file: string; who: string; status: number; output: string }[] {
+  const runs = (["root", "user"] as const).flatMap((who) =>
+    (files[who] ?? []).map((file) => ({ file, who })),
+  );
+  const out = mkdtempSync(join(tmpdir(), "kontena-lab-"));
+  const script = runs.map(
+    ({ file, who }, i) =>
+      `${who === "user" ? "as-user " : ""}bun test ./test/${file} >$LAB_OUT/${i} 2>&1; echo $? >$LAB_OUT/${i}.status`,
+  );
+  try {
+    const { exitCode, stderr, stdout } = Bun.spawnSync([
+      join(import.meta.dir, "run"),
+      "-t",
+      String(LIMIT_SECONDS),
+      "-o",
+      out,
+      machine,
+      script.join("\n"),
+    ]);
+    if (exitCode !== 0) throw new Error(`test/lab/run ended with ${exitCode}: ${stderr}\n${stdout}`);
+    return runs.map((run, i) => {
+      const read = (name: string) =>
+        existsSync(join(out, name)) ? readFileSync(join(out, name), "utf8") : "";
+      return { ...run, output: read(String(i)), status: Number(read(`${i}.status`) || "-1") };
+    });
+  } finally {
+    rmSync(out, { recursive: true, force: true });
+  }
+}
+
+/** Runs the files in the machine now, and tells their tests. */
+export function testIn(machine: Machine, files: Files): void {
+  const reason = missing(machine);
+  if (reason !== undefined) {
+    bunTest.skip(`lab ${machine}: ${Object.values(files).flat().join(", ")} (skipped: ${reason})`, () => {});
+    return;
+  }
+  let runs: ReturnType<typeof boot>;
+  try {
+    runs = boot(machine, files);
+  } catch (error) {
+    bunTest(`lab ${machine}: the machine runs`, () => {
+      throw error;
+    });
+    return;
+  }
+  for (const { file, who, status, output } of runs) {
+    const told = parseResults(output);
+    const place = `lab ${machine}${who === "user" ? ", uid 1000" : ""}: ${file}`;
+    for (const { outcome, name, text } of told)
+      bunTest.skipIf(outcome === "skip")(`${place}: ${name}`, () => {
+        if (outcome === "fail") throw new Error(text);
+      });
+    bunTest(`${place} has tests, and all hold`, () => {
+      expect(told.length, output).toBeGreaterThan(0);
+      if (told.every(({ outcome }) => outcome !== "fail")) expect(status, output).toBe(0);
+    });
+  }
+}

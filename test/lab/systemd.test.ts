@@ -1,0 +1,7 @@
+/** On cgroup v2 with systemd; as root, and as a user with a systemd of its own. A file of tests is added by a line. */
+import { testIn } from "./lab.ts";
+
+testIn("systemd", {
+  root: ["integration/example.test.ts"],
+  user: ["integration/example.test.ts"],
+});

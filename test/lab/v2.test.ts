@@ -1,0 +1,6 @@
+/** On cgroup v2 alone, without systemd. A file of tests is added by a line. */
+import { testIn } from "./lab.ts";
+
+testIn("v2", {
+  root: ["integration/lifecycle.test.ts", "integration/namespaces.test.ts", "integration/parallel.test.ts"],
+});
