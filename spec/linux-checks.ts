@@ -46,10 +46,19 @@ export function idMappingsHaveUserNamespace(config: Config): Problem[] {
   );
 }
 
-/** "Offset for Time Namespace": they are those of a time namespace. */
+/** "Offset for Time Namespace": they are those of a new time namespace; time_namespaces(7) has the range. */
 export function timeOffsetsHaveTimeNamespace(config: Config): Problem[] {
-  const offsets = Object.keys(config.linux?.timeOffsets ?? {});
-  return offsets.length > 0 ? needsNamespace(config, "time", "linux.timeOffsets") : [];
+  const offsets = Object.entries(config.linux?.timeOffsets ?? {});
+  if (offsets.length === 0) return [];
+  const at = "linux.timeOffsets";
+  const joins = config.linux?.namespaces?.some((n) => n.type === "time" && n.path !== undefined) ?? false;
+  if (joins) return [{ at, message: "can't be set for a time namespace that is there already" }];
+  const tooMany = offsets.flatMap(([clock, { nanosecs = 0 }]): Problem[] =>
+    nanosecs < 1e9
+      ? []
+      : [{ at: `${at}.${clock}.nanosecs`, message: "expected less than a second, 1000000000" }],
+  );
+  return [...needsNamespace(config, "time", at), ...tooMany];
 }
 
 /** linux/kdev_t.h: 12 bits for the major number, 20 for the minor. */

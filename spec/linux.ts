@@ -6,7 +6,17 @@ import { NamespaceSchema, NetDeviceSchema, TimeOffsetsSchema } from "./namespace
 import { ResourcesSchema } from "./resources.ts";
 import { SeccompSchema } from "./seccomp.ts";
 
-export const ROOTFS_PROPAGATIONS = ["private", "shared", "slave", "unbindable"] as const;
+/** The spec has those without r; Podman writes `rslave`, and runc and crun take all as mount(8) does. */
+export const ROOTFS_PROPAGATIONS = [
+  "private",
+  "shared",
+  "slave",
+  "unbindable",
+  "rprivate",
+  "rshared",
+  "rslave",
+  "runbindable",
+] as const;
 export type RootfsPropagation = (typeof ROOTFS_PROPAGATIONS)[number];
 
 export const MEMORY_POLICY_MODES = [

@@ -27,10 +27,8 @@ const linux: Later = ({ linux: l }) => [
   ...present("linux.netDevices", l?.netDevices),
   ...present("linux.sysctl", l?.sysctl),
   ...present("linux.seccomp", l?.seccomp),
-  ...present("linux.rootfsPropagation", l?.rootfsPropagation),
   ...present("linux.mountLabel", l?.mountLabel),
   ...present("linux.intelRdt", l?.intelRdt),
-  ...present("linux.timeOffsets", l?.timeOffsets),
 ];
 
 const resources: Later = ({ linux: l }) =>
@@ -40,10 +38,7 @@ const hooks: Later = ({ hooks: h }) =>
   Object.entries(h ?? {}).flatMap(([name, value]) => present(`hooks.${name}`, value));
 
 const namespaces: Later = ({ linux: l }) =>
-  (l?.namespaces ?? []).flatMap((n, i) => {
-    if (n.path !== undefined) return [`linux.namespaces[${i}].path`];
-    return n.type === "time" ? [`linux.namespaces[${i}]`] : [];
-  });
+  (l?.namespaces ?? []).flatMap((n, i) => (n.path === undefined ? [] : [`linux.namespaces[${i}].path`]));
 
 const mounts: Later = ({ mounts: list }) =>
   (list ?? []).flatMap((mount, i) => [
@@ -63,6 +58,7 @@ function withoutMountNamespace(config: Config): Problem[] {
     ...present("mounts", config.mounts),
     ...present("root.readonly", config.root?.readonly),
     ...present("linux.devices", config.linux?.devices),
+    ...present("linux.rootfsPropagation", config.linux?.rootfsPropagation),
     ...present("linux.maskedPaths", config.linux?.maskedPaths),
     ...present("linux.readonlyPaths", config.linux?.readonlyPaths),
   ];

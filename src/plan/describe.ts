@@ -168,6 +168,7 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
       [nameOf(MPOL, value & 0xff), flagNames(value & ~0xff, MPOL_F)].filter((f) => f !== "0").join("|"),
   },
   unshare: { 0: flags(CLONE) },
+  setns: { 1: flags(CLONE) },
   umask: { 0: octal },
   prctl: {
     0: (value) => nameOf(PR, value),

@@ -20,6 +20,7 @@ import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirec
 import { setLimits } from "./rlimits.ts";
 import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
 import { ioPriority, scheduler } from "./scheduling.ts";
+import { timeNamespace } from "./time.ts";
 import { becomeRoot, notDumpable, setIds, setUmask } from "./user.ts";
 import { uts } from "./uts.ts";
 
@@ -50,6 +51,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("network", [{ block: loopback(input) }]),
       // The namespace's root is the cgroup that its creator is in.
       phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
+      // Through the host's /proc, which is there until the root is entered.
+      phase("time", timeNamespace(input)),
       phase("root", prepareRoot(input), prepareMasks(input)),
       phase("mounts", mounts(input)),
       // After the mounts: /dev is usually one of them.

@@ -1,9 +1,10 @@
 /** The root file system (config.md, "Root"): prepared in a mount namespace of its own and entered by pivot_root(2). */
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
-import { MOUNT_ATTR, MOVE_MOUNT, MS, OPEN_TREE, UMOUNT } from "../kernel/consts/mount.ts";
+import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE, UMOUNT } from "../kernel/consts/mount.ts";
 import { keepAs, ROOT, sweep } from "./destination.ts";
-import { hasNamespace, namespaceAt, type PlanInput } from "./input.ts";
+import { hasNamespace, type PlanInput } from "./input.ts";
+import { copiedMounts, cutOldRoot, hostMounts, openOldRoot, ownParent, rootMount } from "./propagation.ts";
 
 const failure = (message: string, path: string): Failure => ({ code: "ROOT_FAILED", message, path });
 
@@ -28,14 +29,9 @@ export function prepareRoot(input: PlanInput): Step[] {
   };
   if (!hasNamespace(config, "mount")) return [directory, keepAs(ROOT, DIRECTORY, at)];
   return [
-    {
-      call: "mount_setattr",
-      args: [AT_FDCWD, "/", AT_RECURSIVE, struct("mount_attr", { propagation: MS.MS_SLAVE }), 32],
-      why: "mounts made here don't appear on the host; the host's still appear here until pivot_root",
-      at: namespaceAt(config, "mount"),
-      fail: failure("cannot cut the container's mounts off from the host's", "/"),
-    },
+    hostMounts(input),
     directory,
+    ...ownParent(input, DIRECTORY),
     {
       call: "open_tree",
       args: [
@@ -49,19 +45,7 @@ export function prepareRoot(input: PlanInput): Step[] {
       fail: failure(`cannot copy the mount of ${rootfs}`, rootfs),
     },
     keepAs(ROOT, COPY, at),
-    {
-      call: "mount_setattr",
-      args: [
-        cell(ROOT),
-        "",
-        AT_EMPTY_PATH | AT_RECURSIVE,
-        struct("mount_attr", { propagation: MS.MS_PRIVATE }),
-        32,
-      ],
-      why: "pivot_root needs a private mount",
-      at,
-      fail: failure(`cannot make the mount of ${rootfs} private`, rootfs),
-    },
+    copiedMounts(input),
     {
       call: "move_mount",
       args: [
@@ -100,9 +84,11 @@ export function enterRoot(input: PlanInput): Step[] {
         at,
         fail: failure(`cannot chroot to ${rootfs}`, rootfs),
       },
+      ...rootMount(input),
     ];
   return [
     enter,
+    ...openOldRoot(input),
     {
       call: "pivot_root",
       args: [".", "."],
@@ -115,6 +101,7 @@ export function enterRoot(input: PlanInput): Step[] {
         },
       },
     },
+    ...cutOldRoot(input),
     {
       call: "umount2",
       args: [".", UMOUNT.MNT_DETACH],
@@ -129,6 +116,7 @@ export function enterRoot(input: PlanInput): Step[] {
       at,
       fail: failure("cannot change to /", "/"),
     },
+    ...rootMount(input),
   ];
 }
 

@@ -137,6 +137,17 @@ const SAMPLES: Record<string, () => PlanInput> = {
         ],
       },
     }),
+  "shared-root-and-time": () =>
+    inputOf({
+      root: { path: "rootfs" },
+      process: { cwd: "/", args: ["/bin/true"] },
+      mounts: [{ destination: "/data", source: "/host/data", options: ["rbind", "rshared"] }],
+      linux: {
+        ...withNamespaces("mount", "time"),
+        rootfsPropagation: "shared",
+        timeOffsets: { monotonic: { secs: -5, nanosecs: 7 }, boottime: { secs: 9223372036854775807n } },
+      },
+    }),
 };
 
 export const SAMPLE_NAMES = Object.keys(SAMPLES);

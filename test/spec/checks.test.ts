@@ -143,6 +143,21 @@ const RULES: Rule[] = [
     at: "linux.timeOffsets",
   },
   {
+    rule: "time offsets have nanoseconds of less than a second",
+    good: [linux({ timeOffsets: { monotonic: { nanosecs: 999999999 } } }, "time")],
+    bad: linux({ timeOffsets: { monotonic: { nanosecs: 1000000000 } } }, "time"),
+    at: "linux.timeOffsets.monotonic.nanosecs",
+  },
+  {
+    rule: "time offsets are not those of a namespace that is joined",
+    good: [linux({ namespaces: [{ type: "time", path: "/proc/1/ns/time" }] })],
+    bad: linux({
+      namespaces: [{ type: "time", path: "/proc/1/ns/time" }],
+      timeOffsets: { boottime: { secs: 1 } },
+    }),
+    at: "linux.timeOffsets",
+  },
+  {
     rule: "devices have numbers unless they are FIFOs, and an absolute path",
     good: [linux({ devices: [{ type: "p", path: "/p" }] })],
     bad: linux({ devices: [{ type: "c", path: "dev/x", minor: 1 }] }),

@@ -56,7 +56,8 @@ test("an enumeration lists what is legal and the nearest of it", () => {
   expect(problemsOf({ linux: { rootfsPropagation: "privat" } })).toEqual([
     {
       at: "linux.rootfsPropagation",
-      message: 'expected one of private, shared, slave, unbindable; received "privat"',
+      message:
+        'expected one of private, shared, slave, unbindable, rprivate, rshared, rslave, runbindable; received "privat"',
       hint: "did you mean `private`?",
     },
   ]);

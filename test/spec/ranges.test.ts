@@ -84,7 +84,7 @@ const NAMES: Record<string, [string, string]> = {
   "process.execCPUAffinity.final": ["", "0+1"],
   "linux.namespaces.0.type": ["network", "net"],
   "linux.devices.0.type": ["u", "d"],
-  "linux.rootfsPropagation": ["unbindable", "rslave"],
+  "linux.rootfsPropagation": ["rslave", "rslaved"],
   "linux.personality.domain": ["LINUX32", "linux32"],
   "linux.intelRdt.memBwSchema": ["MB:0=20", "L3:0=f"],
   "linux.memoryPolicy.mode": ["MPOL_WEIGHTED_INTERLEAVE", "MPOL_WEIGHTED"],
