@@ -11,14 +11,14 @@ import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Problem } from "../error.ts";
-import { type EncodedPlan, encodePlan, PLAN_BASE, SOCKET } from "../init/encode.ts";
+import { type EncodedPlan, encodePlan, PLAN_BASE } from "../init/encode.ts";
 import { stepsOf } from "../init/step.ts";
 import { readBytes, readText } from "../kernel/files.ts";
-import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, SLOTS } from "../plan/destination.ts";
+import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
 import { cgroupRoom } from "../plan/join-cgroup.ts";
 import type { Plan } from "../plan/order.ts";
-import { STATE_DIRECTORY } from "../plan/park.ts";
+import { GIVEN } from "./birth.ts";
 import { type Bundle, type BundleText, readBundle, withRoot } from "./bundle.ts";
 import type { KnownCall, KnownCalls } from "./failure.ts";
 import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
@@ -35,6 +35,9 @@ export interface Compiled {
   input: PlanInput;
   /** CLONE_NEW* for clone3. */
   namespaces: number;
+  handles: readonly Handle[];
+  /** Where init says that it is done with a batch and waits, in order. */
+  pauses: readonly string[];
   encoded: EncodedPlan;
   /** The call of an op, by its address in decimal. */
   known(address: string): KnownCall | undefined;
@@ -47,6 +50,8 @@ export interface Compiled {
 /** The part of a compiled plan that is the same for every container with the same key. */
 interface Remembered {
   namespaces: number;
+  handles: readonly Handle[];
+  pauses: readonly string[];
   encoded: EncodedPlan;
   known(address: string): KnownCall | undefined;
   startCalls: string;
@@ -54,12 +59,17 @@ interface Remembered {
   warnings: Problem[];
 }
 
-/** The cells that are filled in when the numbers of init's descriptors are known. */
-export const GIVEN = [SOCKET, STATE_DIRECTORY, LOWEST, BELOW, ABOVE, ABOVE_SLOTS, ...SLOTS] as const;
-
-function encode(plan: Plan): EncodedPlan {
-  const given = Object.fromEntries(GIVEN.map((name) => [name, 0]));
+/** Both sections, with room for the numbers of descriptors that are known only at birth. */
+export function encode(plan: Pick<Plan, "handles" | "create" | "start">): EncodedPlan {
+  const given = Object.fromEntries(
+    [...GIVEN, ...plan.handles.map(({ cell }) => cell)].map((name) => [name, 0]),
+  );
   return encodePlan({ create: stepsOf(plan.create), start: stepsOf(plan.start) }, given);
+}
+
+/** The pauses at which init says that it has come so far. */
+export function pausesOf({ create }: Pick<Plan, "create">): string[] {
+  return stepsOf(create).flatMap((step) => ("pause" in step && !step.silent ? [step.pause] : []));
 }
 
 /** Encodes a plan. */
@@ -76,6 +86,8 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
     bundle,
     input,
     namespaces: plan.namespaces,
+    handles: plan.handles,
+    pauses: pausesOf(plan),
     encoded,
     known: (address) => calls.get(address),
     startCalls: JSON.stringify(startCalls),
@@ -107,9 +119,11 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
     tell(runtime, warning);
   });
   const compiled = compilePlan(bundle, input, plan);
-  const { namespaces, encoded, startCalls } = compiled;
+  const { namespaces, handles, pauses, encoded, startCalls } = compiled;
   remember(key, {
     namespaces,
+    handles,
+    pauses,
     encoded,
     known: compiled.known,
     startCalls,
@@ -143,9 +157,9 @@ function recall(
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
   if (JSON.stringify(sources) !== JSON.stringify(plan.sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);
-  const { namespaces, encoded, known, startCalls } = plan;
+  const { namespaces, handles, pauses, encoded, known, startCalls } = plan;
   const input = toInput(runtime, options, bundle, { ...facts, sources });
-  return { bundle, input, namespaces, encoded, known, startCalls };
+  return { bundle, input, namespaces, handles, pauses, encoded, known, startCalls };
 }
 
 /** Everything that a plan depends on, in one hash that nobody can find a second text for. */
@@ -184,7 +198,8 @@ const CALLS = ".calls";
 const SIZE_DIGITS = 12;
 
 /** What is said of a stored plan, as JSON behind its bytes. */
-interface Head extends Pick<Remembered, "namespaces" | "startCalls" | "sources" | "warnings"> {
+interface Head
+  extends Pick<Remembered, "namespaces" | "handles" | "pauses" | "startCalls" | "sources" | "warnings"> {
   parkedSize: number;
   firstOp: number;
   cells: [string, number][];
@@ -198,7 +213,7 @@ export function storePlan(runtime: Runtime, { key }: Compiled): void {
   if (plan === undefined || typeof KONTENA_BUILD === "undefined") return;
   const directory = join(runtime.root, STORE);
   const path = join(directory, key as string);
-  const { encoded, namespaces, startCalls, sources, warnings } = plan;
+  const { encoded, namespaces, handles, pauses, startCalls, sources, warnings } = plan;
   const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
   try {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
@@ -208,7 +223,7 @@ export function storePlan(runtime: Runtime, { key }: Compiled): void {
       encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
     );
     const head: Head = {
-      ...{ namespaces, startCalls, sources, warnings, parkedSize, firstOp },
+      ...{ namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp },
       ...{ cells: [...cells], buffers: [...buffers] },
     };
     // The calls first: a plan that is there is whole.
@@ -270,7 +285,7 @@ function readPlan(runtime: Runtime, key: string): Remembered | undefined {
   const size = Number(text.decode(stored.subarray(-SIZE_DIGITS)));
   if (!(size > 0 && size < stored.length - SIZE_DIGITS)) throw new RangeError(`${path} is cut off`);
   const head = JSON.parse(text.decode(stored.subarray(size, -SIZE_DIGITS))) as Head;
-  const { namespaces, startCalls, sources, warnings, parkedSize, firstOp } = head;
+  const { namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp } = head;
   const bytes = stored.subarray(0, size);
   let calls: KnownCalls | undefined;
   const known = (address: string) => {
@@ -285,5 +300,5 @@ function readPlan(runtime: Runtime, key: string): Remembered | undefined {
     buffers: new Map(head.buffers),
     ops: [],
   };
-  return { namespaces, encoded, known, startCalls, sources, warnings };
+  return { namespaces, handles, pauses, encoded, known, startCalls, sources, warnings };
 }

@@ -6,18 +6,17 @@ import { closeSync, constants, openSync, renameSync, writeFileSync, writeSync } 
 import { join } from "node:path";
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
-import { bufferOffset, cellOffset, HEAD_SIZE, putText, SOCKET } from "../init/encode.ts";
-import { chooseNumbers, type Numbers, type Placed, spawnInit } from "../init/spawn.ts";
-import { awaitDone, moveAbove, openTalk, sendGo } from "../init/talk.ts";
+import { bufferOffset, HEAD_SIZE } from "../init/encode.ts";
+import { awaitDone, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
-import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
 import { isNew } from "../plan/input.ts";
+import { JOINED, SECOND_STAGE } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
-import { STATE_DIRECTORY } from "../plan/park.ts";
 import { EXEC_PATH } from "../plan/process.ts";
-import { type Compiled, compile, compilePlan, GIVEN } from "./compile.ts";
+import { bear, type Descriptors, ownDescriptors } from "./birth.ts";
+import { type Compiled, compile, compilePlan } from "./compile.ts";
 import {
   draftState,
   FIFO,
@@ -38,7 +37,7 @@ import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { readStat } from "./task.ts";
-import { endInit } from "./wait.ts";
+import { endInit, openPidfd, reap } from "./wait.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -63,7 +62,7 @@ interface Making {
   directory: string;
   state: StoredState;
   pidfd?: number;
-  descriptors: Set<number>;
+  descriptors: Descriptors;
 }
 
 function firstState(options: CreateOptions, prepared: Compiled): StoredState {
@@ -100,14 +99,18 @@ export function createPrepared(runtime: Runtime, options: CreateOptions, prepare
 export function createCompiled(runtime: Runtime, options: CreateOptions, prepared: Compiled): Container {
   const directory = makeDirectory(runtime, options.id);
   return withLock(directory, options.id, () => {
-    const making: Making = { directory, state: firstState(options, prepared), descriptors: new Set() };
+    const making: Making = {
+      directory,
+      state: firstState(options, prepared),
+      descriptors: ownDescriptors(prepared.input.preserveFds),
+    };
     try {
       return make(runtime, options, prepared, making);
     } catch (error) {
       undo(making);
       throw error;
     } finally {
-      for (const fd of making.descriptors) closeSync(fd);
+      making.descriptors.closeAll();
     }
   });
 }
@@ -132,49 +135,91 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   // On v1 init needs its cgroups only some time after its birth, and makes its network namespace meanwhile.
   const late = isLate(prepared);
   const cgroupFd = late ? undefined : prepareCgroup(runtime, prepared, making);
-  const { input, encoded } = prepared;
-
-  const least = 3 + input.preserveFds;
-  const own = (fd: number) => {
-    const moved = moveAbove(fd, least);
-    making.descriptors.add(moved);
-    return moved;
-  };
+  const { encoded, handles, namespaces, input } = prepared;
+  const { own } = making.descriptors;
   const stateFd = own(syscall("openat", AT_FDCWD, directory, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0));
-  const talk = openTalk();
-  const ours = own(talk.ours);
-  const theirs = own(talk.theirs);
   const planFd = own(
     openSync(join(directory, PLAN), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600),
   );
-  const numbers = chooseNumbers(input.preserveFds, planFd, [theirs, stateFd], SLOTS.length);
-  fillIn(prepared, numbers);
-  writeSync(planFd, encoded.bytes);
+  const { preserveFds, host } = input;
+  const { pid, pidfd, socket } = bear(
+    {
+      ...{ encoded, namespaces, handles, preserveFds, planFd, stateFd },
+      lastCap: host.lastCap,
+      texts: cgroupTexts(input),
+      ...(cgroupFd === undefined ? {} : { cgroupFd }),
+    },
+    making.descriptors,
+  );
+  adopt(making, pid, pidfd);
 
-  const { pid, pidfd } = spawnInit({
-    namespaces: prepared.namespaces,
-    plan: encoded,
-    numbers,
-    lastCap: input.host.lastCap,
-    ...(cgroupFd === undefined ? {} : { cgroupFd }),
-  });
+  const talk: Conversation = { runtime, options, prepared, making, planFd, socket };
+  if (late) prepareCgroup(runtime, prepared, making);
+  const pauses = prepared.pauses[0] === JOINED.pause ? afterJoining(talk) : prepared.pauses;
+  prepareInit(talk);
+  goOn(talk);
+  // While init works on the other processor.
+  writeStartOps(directory, prepared);
+  draftState(directory, { ...state, status: "created" });
+  for (const pause of pauses) {
+    listenFor(talk);
+    AT_PAUSE[pause]?.(talk);
+    goOn(talk);
+  }
+  return {
+    id: options.id,
+    pid: state.pid,
+    pidfd: making.pidfd ?? pidfd,
+    directory,
+    state,
+    compiled: prepared,
+  };
+}
+
+/** What is needed between init's batches. */
+interface Conversation {
+  runtime: Runtime;
+  options: CreateOptions;
+  prepared: Compiled;
+  making: Making;
+  planFd: number;
+  socket: number;
+}
+
+/** What the runtime does while init waits, by the pause's name. */
+const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
+  created: finish,
+};
+
+function goOn({ socket, making, prepared, planFd }: Conversation): void {
+  if (!sendGo(socket)) throw initEnded(making, prepared, planFd);
+}
+
+function listenFor({ socket, making, prepared, planFd }: Conversation): void {
+  if (!awaitDone(socket)) throw initEnded(making, prepared, planFd);
+}
+
+/** From here on the state names init, and nothing of it outlives `delete --force`. */
+function adopt(making: Making, pid: number, pidfd: number): void {
+  const { state, directory } = making;
   making.pidfd = pidfd;
   state.pid = pid;
   state.startTime = readStat(pid)?.startTime ?? "";
   writeState(directory, state);
-  closeSync(theirs);
-  making.descriptors.delete(theirs);
+}
 
-  if (late) prepareCgroup(runtime, prepared, making);
-  prepareInit(runtime, prepared, making, pid);
-  if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
-  // While init works on the other processor.
-  writeStartOps(directory, prepared);
-  draftState(directory, { ...state, status: "created" });
-  if (!awaitDone(ours)) throw initEnded(making, prepared, planFd);
-  finish(options, prepared, making, planFd);
-  if (!sendGo(ours)) throw initEnded(making, prepared, planFd);
-  return { id: options.id, pid, pidfd, directory, state, compiled: prepared };
+/** The first stage ends, and with it its pidfd; the second is init. It waits, and ends when nobody tells it to go on. */
+function afterJoining(talk: Conversation): readonly string[] {
+  const { making, prepared, planFd } = talk;
+  listenFor(talk);
+  const first = making.state.pid;
+  const pid = new Int32Array(1);
+  syscall("pread64", planFd, new Uint8Array(pid.buffer), 4, bufferOffset(prepared.encoded, SECOND_STAGE));
+  const second = openPidfd(pid[0] ?? 0);
+  if (making.pidfd !== undefined) closeSync(making.pidfd);
+  adopt(making, pid[0] ?? 0, second);
+  reap(first, false);
+  return prepared.pauses.slice(1);
 }
 
 /** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
@@ -182,29 +227,6 @@ function makeFifo(directory: string): void {
   const path = join(directory, FIFO);
   syscall("mknodat", AT_FDCWD, path, S_IF.S_IFIFO | 0o622, 0);
   syscall("fchmodat", AT_FDCWD, path, 0o622);
-}
-
-/** What differs between containers of one plan: the numbers of init's descriptors, the paths of the cgroups. */
-function fillIn({ encoded, input }: Compiled, { plan: memory, kept, lowest, above }: Numbers): void {
-  const [socket, stateDirectory] = kept as [Placed, Placed];
-  const firstSlot = stateDirectory.inInit + 1;
-  const values: Record<(typeof GIVEN)[number], number> = {
-    [SOCKET]: socket.inInit,
-    [STATE_DIRECTORY]: stateDirectory.inInit,
-    [LOWEST]: lowest,
-    [BELOW]: memory.inInit,
-    [ABOVE]: above,
-    [ABOVE_SLOTS]: firstSlot,
-    [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
-    [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
-  };
-  const { bytes, buffers } = encoded;
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (const name of GIVEN) view.setBigInt64(cellOffset(encoded, name), BigInt(values[name]), true);
-  for (const { buffer, text = "", size } of cgroupTexts(input)) {
-    const at = buffers.get(buffer);
-    if (at !== undefined) putText(bytes, at, text, size);
-  }
 }
 
 /** Nobody is born into a cgroup of v1; and root doesn't go without, which would change the plan. */
@@ -230,8 +252,7 @@ function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): nu
     const driver = driverOf(cgroup.manager);
     driver.make(cgroupRequest(runtime, making.state, prepared), cgroup);
     const fd = driver.birthplace(cgroup);
-    if (fd !== undefined) making.descriptors.add(fd);
-    return fd;
+    return fd === undefined ? undefined : making.descriptors.own(fd);
   } catch (error) {
     if (!mayGoWithout(prepared, error)) throw error;
     runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
@@ -259,9 +280,9 @@ function withoutCgroup(prepared: Compiled, making: Making): undefined {
 }
 
 /** Between birth and the first batch: what only somebody outside can do to init. */
-function prepareInit(runtime: Runtime, prepared: Compiled, { state }: Making, pid: number): void {
+function prepareInit({ runtime, prepared, making: { state } }: Conversation): void {
   const { input } = prepared;
-  const { cgroup } = state;
+  const { cgroup, pid } = state;
   if (cgroup !== undefined)
     driverOf(cgroup.manager).adopt(cgroupRequest(runtime, state, prepared), cgroup, pid);
   if (isNew(input.config, "user")) writeMappings(input, pid);
@@ -270,7 +291,7 @@ function prepareInit(runtime: Runtime, prepared: Compiled, { state }: Making, pi
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */
-function finish(options: CreateOptions, prepared: Compiled, making: Making, planFd: number): void {
+function finish({ options, prepared, making, planFd }: Conversation): void {
   const { directory, state } = making;
   const { encoded } = prepared;
   const memory = new Uint8Array(encoded.bytes.length);

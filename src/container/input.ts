@@ -4,7 +4,7 @@ import { posix } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
-import { type Host, isNew, type PlanInput } from "../plan/input.ts";
+import { type Host, hasNamespace, isNew, type PlanInput } from "../plan/input.ts";
 import type { Bundle } from "./bundle.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -28,7 +28,8 @@ export interface CreateOptions {
  */
 function impliedUserNamespace(runtime: Runtime, config: Config, host: Host): Config {
   const namespaces = config.linux?.namespaces ?? [];
-  if (!runtime.rootless || host.uid === 0 || namespaces.length === 0 || isNew(config, "user")) return config;
+  if (!runtime.rootless || host.uid === 0 || namespaces.length === 0 || hasNamespace(config, "user"))
+    return config;
   runtime.debug("not root: adding a user namespace that maps root to the caller");
   return { ...config, linux: { ...config.linux, namespaces: [...namespaces, { type: "user" }] } };
 }

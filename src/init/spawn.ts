@@ -53,25 +53,30 @@ export interface Numbers {
   /** Plan memory: a file or memfd, open for reading and writing; init closes it when it is mapped. */
   plan: Placed;
   kept: readonly Placed[];
+  /** Those that init is done with when the root is entered: behind the slots. */
+  handles: readonly Placed[];
   /** The first number that init may use for what it opens, and the first above all of these. */
   lowest: number;
   above: number;
 }
 
-/** Numbers for init's descriptors, `slots` free ones behind them. */
+/** Numbers for init's descriptors: those that it keeps, `slots` free ones, then the handles. */
 export function chooseNumbers(
   preserveFds: number,
   plan: number,
   kept: readonly number[],
   slots: number,
+  handles: readonly number[] = [],
 ): Numbers {
   const lowest = 3 + preserveFds;
-  const first = Math.max(lowest, plan, ...kept) + 1;
+  const first = Math.max(lowest, plan, ...kept, ...handles) + 1;
+  const behind = first + 1 + kept.length + slots;
   return {
     plan: { ours: plan, inInit: first },
     kept: kept.map((ours, i) => ({ ours, inInit: first + 1 + i })),
+    handles: handles.map((ours, i) => ({ ours, inInit: behind + i })),
     lowest,
-    above: first + 1 + kept.length + slots,
+    above: behind + handles.length,
   };
 }
 
@@ -148,7 +153,7 @@ function childSteps(options: SpawnOptions, initFd: number): Step[] {
     why: "init gets this descriptor, at a number of its own",
     fail: fail("cannot hand a descriptor to init"),
   });
-  const { plan, kept, lowest } = options.numbers;
+  const { plan, kept, handles, lowest } = options.numbers;
   return [
     ...((options.namespaces & CLONE.CLONE_NEWUSER) !== 0 ? keepCapabilities(options.lastCap) : []),
     {
@@ -167,7 +172,7 @@ function childSteps(options: SpawnOptions, initFd: number): Step[] {
         fail: fail("cannot preserve a descriptor"),
       }),
     ),
-    ...[plan, ...kept].map(hand),
+    ...[plan, ...kept, ...handles].map(hand),
     {
       call: "execveat",
       args: [initFd, "", { strings: ["kontena-init"] }, { strings: [] }, AT_EMPTY_PATH],

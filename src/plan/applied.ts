@@ -37,9 +37,6 @@ const resources: Later = ({ linux: l }) =>
 const hooks: Later = ({ hooks: h }) =>
   Object.entries(h ?? {}).flatMap(([name, value]) => present(`hooks.${name}`, value));
 
-const namespaces: Later = ({ linux: l }) =>
-  (l?.namespaces ?? []).flatMap((n, i) => (n.path === undefined ? [] : [`linux.namespaces[${i}].path`]));
-
 const mounts: Later = ({ mounts: list }) =>
   (list ?? []).flatMap((mount, i) => [
     ...present(`mounts[${i}].uidMappings`, mount.uidMappings),
@@ -49,7 +46,7 @@ const mounts: Later = ({ mounts: list }) =>
     ),
   ]);
 
-const LATER: readonly Later[] = [process, linux, resources, hooks, namespaces, mounts];
+const LATER: readonly Later[] = [process, linux, resources, hooks, mounts];
 
 /** Without a mount namespace these would change the host, so they are refused, in every version. */
 function withoutMountNamespace(config: Config): Problem[] {

@@ -6,7 +6,7 @@ import {
   type CapabilityName,
 } from "../kernel/consts/capability.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
-import { isNew, type PlanInput } from "./input.ts";
+import { hasNamespace, type PlanInput } from "./input.ts";
 
 /** Number of a capability, −1 for a name that no kernel knows. */
 export function capabilityNumber(name: string): number {
@@ -26,7 +26,7 @@ export interface Refused {
 /** The capabilities that the program could have: all of them in a user namespace of its own, else the caller's. */
 function available({ config, host }: PlanInput): bigint {
   const known = (1n << BigInt(host.lastCap + 1)) - 1n;
-  return isNew(config, "user") ? known : host.permitted & host.bounding & known;
+  return hasNamespace(config, "user") ? known : host.permitted & host.bounding & known;
 }
 
 /** The sets of the config as bits, less what the kernel doesn't know or the caller doesn't have. */
@@ -74,7 +74,8 @@ export function boundingSet(input: PlanInput): Step[] {
   for (let number = 0; number <= input.host.lastCap; number++) {
     if ((sets.bounding & (1n << BigInt(number))) !== 0n) continue;
     // One that isn't in the caller's own bounding set can't come back.
-    if (!isNew(input.config, "user") && (input.host.bounding & (1n << BigInt(number))) === 0n) continue;
+    if (!hasNamespace(input.config, "user") && (input.host.bounding & (1n << BigInt(number))) === 0n)
+      continue;
     steps.push({
       call: "prctl",
       args: [PR.PR_CAPBSET_DROP, number, 0, 0, 0],

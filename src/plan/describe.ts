@@ -189,6 +189,7 @@ function describeArg(call: Call, arg: Arg, index: number): string {
   if (typeof arg === "number") return FORMATTERS[call.call]?.[index]?.(arg, call) ?? String(arg);
   if ("cell" in arg) return `<${arg.cell}>`;
   if ("strings" in arg) return `[${arg.strings.map((s) => JSON.stringify(s)).join(", ")}]`;
+  if ("words" in arg && call.call === "clone3") return `{flags=${flagNames(Number(arg.words[0]), CLONE)}}`;
   if ("words" in arg) return `{${arg.words.map((word) => describeArg(call, word, -1)).join(", ")}}`;
   if ("bytes" in arg) return `<${arg.name}, ${arg.bytes.length} bytes>`;
   if ("buffer" in arg) return arg.text === undefined ? `&<${arg.buffer}>` : JSON.stringify(arg.text);

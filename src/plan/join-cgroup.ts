@@ -6,11 +6,11 @@
 import { type Buffer, buffer, cell, type Failure, type Step } from "../init/step.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { sweep } from "./destination.ts";
-import { type Hierarchy, isNew, type PlanInput } from "./input.ts";
+import { type Hierarchy, hasNamespace, type PlanInput } from "./input.ts";
 
 /** Whether init has the rights to do it: as root of the first user namespace. Otherwise the runtime does. */
 export function joinsByItself({ config }: PlanInput): boolean {
-  return !isNew(config, "user");
+  return !hasNamespace(config, "user");
 }
 
 /** Bytes for a path of a cgroup, in steps, so that the plans of containers with different ids are equal to the byte. */

@@ -6,12 +6,14 @@ import type { Pause, Phase, Step } from "../init/step.ts";
 import { boundingSet, keepCapabilities, setCapabilities } from "./capabilities.ts";
 import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
+import { type Handle, planHandles } from "./handles.ts";
 import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
+import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
 import { joinCgroups } from "./join-cgroup.ts";
 import { memoryPolicy } from "./memory-policy.ts";
 import { mounts } from "./mounts.ts";
-import { cgroupNamespace, cloneFlags } from "./namespaces.ts";
+import { cgroupNamespace } from "./namespaces.ts";
 import { loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
@@ -28,6 +30,8 @@ import { uts } from "./uts.ts";
 export interface Plan {
   /** CLONE_NEW* for clone3. */
   namespaces: number;
+  /** Descriptors that the runtime opens for init. */
+  handles: Handle[];
   create: Phase[];
   start: Phase[];
 }
@@ -42,9 +46,10 @@ const CREATED: Pause = { pause: "created", why: "all is made" };
 /** Config → plan. Pure: the same input gives the same plan. */
 export function planContainer(input: PlanInput): Plan {
   return {
-    namespaces: cloneFlags(input.config),
+    namespaces: birthFlags(input.config),
+    handles: planHandles(input),
     create: [
-      phase("birth", networkNamespace(input), [BORN]),
+      phase("birth", joins(input), networkNamespace(input), [isStaged(input.config) ? JOINED : BORN]),
       // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
       phase("user", becomeRoot(input), notDumpable()),
       phase("inherited", inherited()),

@@ -2,26 +2,28 @@
 import { cell, type Step, struct } from "../init/step.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { CALLERS_UMASK } from "./inherited.ts";
-import { isNew, type PlanInput } from "./input.ts";
+import { hasNamespace, isNew, namespaceAt, type PlanInput } from "./input.ts";
 
-/** Init becomes root of its user namespace, when the parent has written the maps. */
+/** Init becomes root of its user namespace: of a new one when the parent has written the maps. */
 export function becomeRoot({ config }: PlanInput): Step[] {
-  if (!isNew(config, "user")) return [];
+  if (!hasNamespace(config, "user")) return [];
   const fail = { code: "ID_MAPPING_FAILED", message: "cannot become root of the user namespace" } as const;
   const hint = { EINVAL: "the mappings must map id 0 of the container" };
+  const place = (mappings: string) =>
+    isNew(config, "user") ? `linux.${mappings}` : `${namespaceAt(config, "user")}.path`;
   return [
     {
       call: "setresgid",
       args: [0, 0, 0],
-      why: "root's group in the new user namespace",
-      at: "linux.gidMappings",
+      why: "root's group in the user namespace",
+      at: place("gidMappings"),
       fail: { ...fail, hints: hint },
     },
     {
       call: "setresuid",
       args: [0, 0, 0],
-      why: "root in the new user namespace",
-      at: "linux.uidMappings",
+      why: "root in the user namespace",
+      at: place("uidMappings"),
       fail: { ...fail, hints: hint },
     },
     {
@@ -62,6 +64,8 @@ export function setIds({ config, host }: PlanInput): Step[] {
   });
   // Without CAP_SETGID in the first user namespace, a mapping of one's own gid forbids setgroups for good.
   const groupsDenied = isNew(config, "user") && host.uid !== 0 && groups.length === 0;
+  // One that is joined may forbid it too; nothing is lost then, see join.ts.
+  const maybeDenied = hasNamespace(config, "user") && !isNew(config, "user") && groups.length === 0;
   return [
     ...(groupsDenied
       ? []
@@ -71,6 +75,7 @@ export function setIds({ config, host }: PlanInput): Step[] {
             args: [groups.length, groups.length === 0 ? 0 : struct("gid_list", groups)],
             why: "exactly these additional groups",
             at: "process.user.additionalGids",
+            ...(maybeDenied ? { on: { EPERM: "next" } } : {}),
             fail: failure(
               groups.length === 0 ? "an empty list of groups" : `the groups ${groups.join(", ")}`,
             ),

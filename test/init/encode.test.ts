@@ -1,5 +1,5 @@
 import { describe, expect, test } from "bun:test";
-import { GIVEN } from "../../src/container/compile.ts";
+import { GIVEN } from "../../src/container/birth.ts";
 import {
   bufferOffset,
   cellOffset,
@@ -480,8 +480,9 @@ describe("a failure record", () => {
 
 describe.each(SAMPLE_NAMES)("start's part of the plan of %s", (name) => {
   const input = sample(name);
-  const { create, start } = planContainer(input);
-  const cells = Object.fromEntries(GIVEN.map((n, i) => [n, 10 + i]));
+  const { create, start, handles } = planContainer(input);
+  const given = [...GIVEN, ...handles.map(({ cell }) => cell)];
+  const cells = Object.fromEntries(given.map((n, i) => [n, 10 + i]));
   const plan = encodePlan({ create: stepsOf(create), start: stepsOf(start) }, cells);
   const end = PLAN_BASE + plan.parkedSize;
   const ops = plan.ops.filter((op) => op.address < end);

@@ -56,9 +56,20 @@ describe("the numbers of init's descriptors", () => {
         { ours: 5, inInit: 14 },
         { ours: 12, inInit: 15 },
       ],
+      handles: [],
       lowest: 3,
       above: 19,
     });
+  });
+
+  test("of handles are behind the slots", () => {
+    const { kept, handles, above } = chooseNumbers(0, 7, [5], 3, [20, 9]);
+    expect(kept).toEqual([{ ours: 5, inInit: 22 }]);
+    expect(handles).toEqual([
+      { ours: 20, inInit: 26 },
+      { ours: 9, inInit: 27 },
+    ]);
+    expect(above).toBe(28);
   });
 
   test("are above the preserved ones, however many those are", () => {

@@ -49,11 +49,6 @@ test("a property that asks for nothing is nothing to apply", () => {
   expect(placesOf({ hooks: { prestart: [] } })).toEqual([]);
 });
 
-test("joining a namespace is refused by place", () => {
-  const namespaces = [{ type: "mount" }, { type: "network", path: "/run/netns/a" }, { type: "time" }];
-  expect(inLinux({ namespaces })).toEqual(["linux.namespaces[1].path"]);
-});
-
 describe("mount options", () => {
   const mounts = (...options: string[]) =>
     placesOf({ mounts: [{ destination: "/a", type: "tmpfs", options }] });

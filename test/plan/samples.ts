@@ -104,6 +104,21 @@ const SAMPLES: Record<string, () => PlanInput> = {
         personality: { domain: "LINUX32" },
       },
     }),
+  "joined-namespaces": () =>
+    inputOf({
+      root: { path: "rootfs" },
+      process: { cwd: "/", args: ["/bin/true"] },
+      mounts: [{ destination: "/proc", type: "proc", source: "proc" }],
+      linux: {
+        namespaces: [
+          { type: "mount" },
+          { type: "uts" },
+          { type: "network", path: "/run/netns/a" },
+          { type: "pid", path: "/proc/7/ns/pid" },
+          { type: "user", path: "/proc/7/ns/user" },
+        ],
+      },
+    }),
   "cgroups-v1": () =>
     inputOf(
       {

@@ -1,0 +1,114 @@
+/**
+ * A process from an encoded plan: its descriptors, what is filled into plan memory when their numbers are known, and its
+ * birth. `create` makes a container's init so, and `exec` and hooks a process that enters a container.
+ */
+import { closeSync, writeSync } from "node:fs";
+import { cellOffset, type EncodedPlan, putText, SOCKET } from "../init/encode.ts";
+import { chooseNumbers, type Numbers, type Spawned, spawnInit } from "../init/spawn.ts";
+import type { Buffer } from "../init/step.ts";
+import { moveAbove, openTalk } from "../init/talk.ts";
+import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
+import type { Handle } from "../plan/handles.ts";
+import { STATE_DIRECTORY } from "../plan/park.ts";
+import { openHandle } from "./handles.ts";
+
+/** The cells that are filled in when the numbers of init's descriptors are known; those of handles come on top. */
+export const GIVEN = [SOCKET, STATE_DIRECTORY, LOWEST, BELOW, ABOVE, ABOVE_SLOTS, ...SLOTS] as const;
+
+export interface BirthOptions {
+  encoded: EncodedPlan;
+  /** CLONE_NEW* for clone3. */
+  namespaces: number;
+  handles: readonly Handle[];
+  preserveFds: number;
+  /** Highest capability that the kernel knows. */
+  lastCap: number;
+  /** Plan memory: a file or a memfd, empty still. */
+  planFd: number;
+  /** The state directory, for an init that will park. */
+  stateFd?: number;
+  /** cgroup v2 directory to be born in. */
+  cgroupFd?: number;
+  /** What differs between containers of one plan. */
+  texts?: readonly Buffer[];
+}
+
+export interface Born extends Spawned {
+  /** The runtime's end of the conversation. */
+  socket: number;
+}
+
+/** Descriptors that live for one operation, above those that are the caller's to preserve. */
+export interface Descriptors {
+  /** Takes a descriptor over, at a number that nobody preserves. */
+  own(fd: number): number;
+  close(fd: number): void;
+  closeAll(): void;
+}
+
+export function ownDescriptors(preserveFds: number): Descriptors {
+  const open = new Set<number>();
+  return {
+    own(fd) {
+      const moved = moveAbove(fd, 3 + preserveFds);
+      open.add(moved);
+      return moved;
+    },
+    close(fd) {
+      if (open.delete(fd)) closeSync(fd);
+    },
+    closeAll() {
+      for (const fd of open) closeSync(fd);
+      open.clear();
+    },
+  };
+}
+
+/** @throws KontenaError what a handle can't be opened for, or what stops the birth; then there is no process */
+export function bear(options: BirthOptions, descriptors: Descriptors): Born {
+  const { encoded, handles, preserveFds, planFd, stateFd } = options;
+  const opened = handles.map((handle) => descriptors.own(openHandle(handle)));
+  const talk = openTalk();
+  const socket = descriptors.own(talk.ours);
+  const theirs = descriptors.own(talk.theirs);
+  const kept = stateFd === undefined ? [theirs] : [theirs, stateFd];
+  const numbers = chooseNumbers(preserveFds, planFd, kept, SLOTS.length, opened);
+  fillIn(options, numbers);
+  writeSync(planFd, encoded.bytes);
+  const { pid, pidfd } = spawnInit({
+    namespaces: options.namespaces,
+    plan: encoded,
+    numbers,
+    lastCap: options.lastCap,
+    ...(options.cgroupFd === undefined ? {} : { cgroupFd: options.cgroupFd }),
+  });
+  for (const fd of [theirs, ...opened]) descriptors.close(fd);
+  return { pid, pidfd, socket };
+}
+
+/** The numbers of init's descriptors, and the texts that a kept plan has of another container. */
+function fillIn({ encoded, handles, texts = [] }: BirthOptions, numbers: Numbers): void {
+  const { plan, kept, lowest, above } = numbers;
+  const firstSlot = plan.inInit + 1 + kept.length;
+  const values: Record<string, number> = {
+    [SOCKET]: kept[0]?.inInit ?? -1,
+    [STATE_DIRECTORY]: kept[1]?.inInit ?? -1,
+    [LOWEST]: lowest,
+    [BELOW]: plan.inInit,
+    [ABOVE]: above,
+    [ABOVE_SLOTS]: firstSlot,
+    [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
+    [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
+  };
+  handles.forEach(({ cell }, i) => {
+    values[cell] = numbers.handles[i]?.inInit ?? -1;
+  });
+  const { bytes, buffers } = encoded;
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (const name in values)
+    view.setBigInt64(cellOffset(encoded, name), BigInt(values[name] as number), true);
+  for (const { buffer, text = "", size } of texts) {
+    const at = buffers.get(buffer);
+    if (at !== undefined) putText(bytes, at, text, size);
+  }
+}

@@ -1,0 +1,28 @@
+/**
+ * Descriptors that the runtime opens and init is born with: for what init can't reach by itself, or what has to be looked at
+ * before it is used. Each facility names those that it wants; container/handles.ts opens them.
+ */
+import type { PlanInput } from "./input.ts";
+import { namespaceHandles } from "./join.ts";
+import type { NamespaceType } from "./namespaces.ts";
+
+interface Common {
+  /** Cell that holds the descriptor's number in init. */
+  cell: string;
+  /** Place in config.json. */
+  at: string;
+}
+
+/** A namespace to join: a file that setns(2) takes. */
+export interface NamespaceHandle extends Common {
+  kind: "namespace";
+  type: NamespaceType;
+  path: string;
+}
+
+export type Handle = NamespaceHandle;
+
+/** Pure: what to open, in the order in which init gets it. */
+export function planHandles(input: PlanInput): Handle[] {
+  return [...namespaceHandles(input)];
+}
