@@ -1,9 +1,10 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
-import { statSync } from "node:fs";
+import { lstatSync, readlinkSync, type Stats, statSync } from "node:fs";
 import type { Config } from "../../spec/config.ts";
 import { readHierarchies } from "../cgroup/hierarchies.ts";
 import { readText } from "../kernel/files.ts";
-import type { Host } from "../plan/input.ts";
+import type { Host, SourceKind } from "../plan/input.ts";
+import { isBind, meansLink, sourceName } from "../plan/source.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
 function field(status: string, name: string): string {
@@ -53,14 +54,20 @@ function callersOpenFiles(): { soft: bigint; hard: bigint } | undefined {
   }
 }
 
+const kindOf = (stats: Stats): SourceKind => (stats.isDirectory() ? "directory" : "file");
+
+function linkKind(path: string): SourceKind {
+  const stats = lstatSync(path);
+  return stats.isSymbolicLink() ? `link ${readlinkSync(path)}` : kindOf(stats);
+}
+
 /** What the sources of bind mounts are; one that can't be seen is left out, and init's own error tells why. */
 export function sourceKinds(config: Config): Host["sources"] {
-  const kinds: Record<string, "directory" | "file"> = {};
+  const kinds: Record<string, SourceKind> = {};
   for (const mount of config.mounts ?? []) {
-    const isBind = mount.type === "bind" || mount.options?.some((o) => o === "bind" || o === "rbind");
-    if (!isBind || mount.source === undefined) continue;
+    if (!isBind(mount) || mount.source === undefined) continue;
     try {
-      kinds[mount.source] = statSync(mount.source).isDirectory() ? "directory" : "file";
+      kinds[sourceName(mount)] = meansLink(mount) ? linkKind(mount.source) : kindOf(statSync(mount.source));
     } catch {
       // open_tree(2) will say it better.
     }

@@ -5,6 +5,7 @@ import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
 import { type Host, hasNamespace, isNew, type PlanInput } from "../plan/input.ts";
+import { isBind } from "../plan/source.ts";
 import type { Bundle } from "./bundle.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -71,9 +72,8 @@ export function absoluteSources(config: Config, bundle: string): Config {
   };
 }
 
-function isRelativeBind({ type, source, options }: Mount): boolean {
-  if (source === undefined || source.startsWith("/")) return false;
-  return type === "bind" || (options ?? []).some((option) => option === "bind" || option === "rbind");
+function isRelativeBind(mount: Mount): boolean {
+  return mount.source !== undefined && !mount.source.startsWith("/") && isBind(mount);
 }
 
 /**

@@ -2,6 +2,7 @@
 import type { Problem } from "../error.ts";
 import { capabilitySets } from "../plan/capabilities.ts";
 import type { PlanInput } from "../plan/input.ts";
+import { mountWarnings } from "../plan/mount-checks.ts";
 import { type Plan, planContainer } from "../plan/order.ts";
 import type { Bundle, BundleText } from "./bundle.ts";
 import { readBundle, withRoot } from "./bundle.ts";
@@ -30,6 +31,7 @@ export function prepareBundle(
   const bundle = withRoot(text.path, checkConfig(text, warn));
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
   const input = toInput(runtime, options, bundle, { ...facts, sources });
+  for (const warning of mountWarnings(bundle.config)) warn(warning);
   for (const { at, name, why } of capabilitySets(input).refused)
     warn({ at, message: `${name} is left out: ${why}` });
   return { bundle, input, plan: planContainer(input) };

@@ -8,6 +8,7 @@ import { type DeviceCheck, deviceChecks } from "../plan/devices.ts";
 import type { PlanInput } from "../plan/input.ts";
 import { FILE_TYPE } from "../plan/node.ts";
 import { CWD_BUFFER, candidates, lookupCells } from "../plan/process.ts";
+import { checkMounts } from "./mount-results.ts";
 
 function viewOf(memory: Uint8Array): DataView {
   return new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
@@ -21,6 +22,7 @@ export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uin
       at: "process.cwd",
       path: input.config.process?.cwd ?? "/",
     });
+  checkMounts(input, encoded, memory);
   for (const check of deviceChecks(input)) checkDevice(check, encoded, memory);
 }
 

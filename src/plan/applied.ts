@@ -3,10 +3,10 @@
  * a filter that its config asks for is worse than one that doesn't run.
  */
 import type { Config } from "../../spec/config.ts";
-import { didYouMean } from "../../spec/nearest.ts";
 import type { Problem } from "../error.ts";
 import { hasNamespace, isNew } from "./input.ts";
-import { LATER_OPTIONS, MOUNT_OPTIONS, parseOptions } from "./options.ts";
+import { mountProblems } from "./mount-checks.ts";
+import { LATER_OPTIONS } from "./options.ts";
 
 /** A property by its path, and whether this config uses it in a way that would have to be applied. */
 type Later = (config: Config) => string[];
@@ -77,26 +77,11 @@ function mapsRoot(config: Config): Problem[] {
   });
 }
 
-/** A bind mount has no file system of its own to give data to: an option that no row knows would be lost. */
-function bindData(config: Config): Problem[] {
-  return (config.mounts ?? []).flatMap((mount, i) => {
-    const { bind, data } = parseOptions(mount.options ?? []);
-    if (bind === undefined && mount.type !== "bind") return [];
-    return data
-      .filter(({ index }) => !LATER_OPTIONS.includes(mount.options?.[index ?? -1] ?? ""))
-      .map(({ key, index }) => ({
-        at: `mounts[${i}].options[${index}]`,
-        message: `"${mount.options?.[index ?? -1]}" is not an option of a bind mount`,
-        ...didYouMean(key, MOUNT_OPTIONS),
-      }));
-  });
-}
-
 /** Everything in the config that this version refuses; none of it is ever ignored. */
 export function notApplied(config: Config): Problem[] {
   const later = LATER.flatMap((list) => list(config)).map((at) => ({
     at,
     message: "this version of kontena doesn't apply it yet",
   }));
-  return [...later, ...bindData(config), ...withoutMountNamespace(config), ...mapsRoot(config)];
+  return [...later, ...mountProblems(config), ...withoutMountNamespace(config), ...mapsRoot(config)];
 }

@@ -3,35 +3,42 @@
  * v1: a tmpfs with one directory for each hierarchy, and a link for each controller of one that holds several.
  */
 import type { Mount } from "../../spec/mounts.ts";
-import { type Buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
-import { AT_EMPTY_PATH, AT_FDCWD } from "../kernel/consts/fcntl.ts";
+import { type Buffer, type Call, cell, type Failure, type Step } from "../init/step.ts";
+import { AT_FDCWD } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MS, OPEN_TREE } from "../kernel/consts/mount.ts";
+import { attach, flagsOf, setAttributes } from "./attach.ts";
 import { openOrMake } from "./destination.ts";
-import { type Hierarchy, isNew, type PlanInput } from "./input.ts";
+import { openFileSystem } from "./filesystem.ts";
+import { type Hierarchy, hasNamespace, type PlanInput } from "./input.ts";
 import { cgroupFile } from "./join-cgroup.ts";
-import { attach, openFileSystem } from "./mounts.ts";
 import type { ParsedOptions } from "./options.ts";
+import { guardSteps } from "./proc-guard.ts";
 
 export function cgroupMount(input: PlanInput, mount: Mount, options: ParsedOptions, at: string): Step[] {
   const path = mount.destination;
   const fail: Failure = { code: "MOUNT_FAILED", message: `cannot mount "cgroup" on ${path}`, path };
   const { hierarchies } = input.host;
   const v1 = hierarchies.filter((h) => h.version === 1);
-  const destination = openOrMake({
-    path,
-    kind: "directory",
-    save: `${at} destination`,
-    at: `${at}.destination`,
-    why: "the mount's destination",
-    fail,
-  });
+  const place = `${at} destination`;
+  const destination = [
+    openOrMake({
+      path,
+      kind: "directory",
+      save: place,
+      at: `${at}.destination`,
+      why: "the mount's destination",
+      fail,
+      noFollow: options.words.has("destinationNoFollow"),
+    }),
+    ...guardSteps(mount, at, place, place, fail),
+  ];
   if (v1.length === 0 || mount.type === "cgroup2") {
     const unified = hierarchies.find((h) => h.version === 2);
     const source = unified ?? { version: 2, mountpoint: "/sys/fs/cgroup", options: [] };
     return [
-      ...view(input, source, options.set, `${at} mount`, at, fail),
-      destination,
-      ...attach(`${at} mount`, `${at} destination`, options, at, fail),
+      ...view(input, source, flagsOf(options), `${at} mount`, at, fail),
+      ...destination,
+      ...attach(`${at} mount`, place, options, at, fail),
     ];
   }
   return [...tmpfsOfHierarchies(input, options, destination, at, fail)];
@@ -39,36 +46,29 @@ export function cgroupMount(input: PlanInput, mount: Mount, options: ParsedOptio
 
 /** The container's part of one hierarchy, not attached yet: in a cgroup namespace a mount shows just that by itself. */
 function view(input: PlanInput, h: Hierarchy, set: number, save: string, at: string, fail: Failure): Step[] {
-  if (isNew(input.config, "cgroup")) {
+  const own = cgroupFile(input, h, "");
+  if (hasNamespace(input.config, "cgroup")) {
     const data = h.options.map((option) => {
       const [key, value] = option.split("=") as [string, string | undefined];
       return { key, ...(value === undefined ? {} : { value }) };
     });
     const type = h.version === 2 ? "cgroup2" : "cgroup";
-    return openFileSystem({ type, source: "cgroup" }, { set, flags: [], data: data }, at, save, fail);
+    // The namespace has to belong to the user namespace, which a joined one may not (runc#2158).
+    const why = "the cgroup namespace is another user namespace's";
+    const instead = hasNamespace(input.config, "user") ? { source: own, name: "cgroup", why } : undefined;
+    return openFileSystem({ type, source: "cgroup" }, { set, flags: [], data }, at, save, fail, instead);
   }
-  const source = cgroupFile(input, h, "");
   return [
     {
       call: "open_tree",
-      args: [AT_FDCWD, source, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
+      args: [AT_FDCWD, own, OPEN_TREE.OPEN_TREE_CLONE | OPEN_TREE.OPEN_TREE_CLOEXEC],
       why: "the container's own cgroup, and nothing above it",
       at,
       save,
       fail,
     },
-    setAttributes(save, set, at, fail),
+    ...setAttributes(save, { set, clear: 0 }, at, fail),
   ];
-}
-
-function setAttributes(mount: string, set: number, at: string, fail: Failure): Call {
-  return {
-    call: "mount_setattr",
-    args: [cell(mount), "", AT_EMPTY_PATH, struct("mount_attr", { attr_set: set }), 32],
-    why: "its flags",
-    at: `${at}.options`,
-    fail,
-  };
 }
 
 /** Flags that mean the same to mount(2), by the same bits, as to fsmount(2). */
@@ -81,22 +81,23 @@ const COMMON_FLAGS = MS.MS_RDONLY | MS.MS_NOSUID | MS.MS_NODEV | MS.MS_NOEXEC;
 function tmpfsOfHierarchies(
   input: PlanInput,
   options: ParsedOptions,
-  destination: Step,
+  destination: readonly Step[],
   at: string,
   fail: Failure,
 ): Step[] {
   const tmpfs = `${at} mount`;
-  const set = options.set & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
+  const all = flagsOf(options);
+  const set = all & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
   const data = [{ key: "mode", value: "755" }];
   return [
     ...openFileSystem({ type: "tmpfs", source: "tmpfs" }, { set, flags: [], data }, at, tmpfs, fail),
-    destination,
+    ...destination,
     ...attach(tmpfs, `${at} destination`, options, at, fail),
     { call: "fchdir", args: [cell(tmpfs)], why: "into the new file system, which is empty", at, fail },
-    ...input.host.hierarchies.flatMap((h) => hierarchy(input, h, options.set & COMMON_FLAGS, at, fail)),
-    ...((options.set & MOUNT_ATTR.MOUNT_ATTR_RDONLY) === 0
+    ...input.host.hierarchies.flatMap((h) => hierarchy(input, h, all & COMMON_FLAGS, at, fail)),
+    ...((all & MOUNT_ATTR.MOUNT_ATTR_RDONLY) === 0
       ? []
-      : [setAttributes(tmpfs, options.set, at, fail)]),
+      : setAttributes(tmpfs, { set: all, clear: 0 }, at, fail)),
   ];
 }
 
@@ -120,7 +121,7 @@ function hierarchy(input: PlanInput, h: Hierarchy, flags: number, at: string, fa
   const source = cgroupFile(input, h, "");
   return [
     { call: "mkdirat", args: [AT_FDCWD, name, 0o755], why: `a place for ${name}`, at, fail },
-    ...(isNew(input.config, "cgroup")
+    ...(hasNamespace(input.config, "cgroup")
       ? [
           mount(
             "cgroup",

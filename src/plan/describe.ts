@@ -25,6 +25,7 @@ import { IOPRIO_CLASS, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS } from "../kernel/
 import { MPOL, MPOL_F } from "../kernel/consts/mempolicy.ts";
 import {
   FSCONFIG,
+  FSPICK,
   MOUNT_ATTR,
   MOUNT_ATTR__ATIME,
   MOVE_MOUNT,
@@ -153,6 +154,7 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   mount_setattr: { 0: dirfd, 2: flags(AT) },
   fsopen: { 1: (value) => (value === 1 ? "FSOPEN_CLOEXEC" : String(value)) },
   fsconfig: { 1: (value) => nameOf(FSCONFIG, value) },
+  fspick: { 2: flags(FSPICK) },
   fsmount: { 1: (value) => (value === 1 ? "FSMOUNT_CLOEXEC" : String(value)), 2: flags(MOUNT_ATTR) },
   mount: { 3: flags(MS) },
   umount2: { 1: flags(UMOUNT) },

@@ -64,6 +64,8 @@ export interface Destination {
   fail: Failure;
   /** Refuse a path with a symlink in it. */
   noSymlinks?: boolean;
+  /** A symlink at the end of the path is the place itself. */
+  noFollow?: boolean;
 }
 
 /** The path below the root, without leading slash, `.` or `..`; `"."` for the root itself. */
@@ -76,7 +78,11 @@ export function relative(path: string): string {
  * mounted while the kernel walked through `..`: each one takes such an act at that very moment, so asking again ends.
  */
 export function openInRoot(place: Destination, missing?: Call["on"]): Call {
-  const flags = O.O_PATH | O.O_CLOEXEC | (place.kind === "directory" ? O.O_DIRECTORY : 0);
+  const flags =
+    O.O_PATH |
+    O.O_CLOEXEC |
+    (place.kind === "directory" ? O.O_DIRECTORY : 0) |
+    (place.noFollow ? O.O_NOFOLLOW : 0);
   const resolve = IN_ROOT | (place.noSymlinks ? RESOLVE.RESOLVE_NO_SYMLINKS : 0);
   return {
     call: "openat2",
@@ -122,7 +128,8 @@ function make(place: Destination): Step[] {
       fail: { ...place.fail, path: `/${path}`, message: `${place.fail.message}: cannot make /${path}` },
     });
     const kind = last ? place.kind : "directory";
-    steps.push(openInRoot({ ...place, path, save, kind, why: `go on from /${path}` }));
+    const noFollow = last && (place.noFollow ?? false);
+    steps.push(openInRoot({ ...place, path, save, kind, noFollow, why: `go on from /${path}` }));
     parent = save;
   });
   return steps;

@@ -10,6 +10,9 @@ export interface Hierarchy {
   options: readonly string[];
 }
 
+/** A symlink is one only where it isn't to be followed; what it says follows the blank. */
+export type SourceKind = "directory" | "file" | `link ${string}`;
+
 /** Facts about the host and the caller, gathered once before planning. */
 export interface Host {
   /** Effective ids of the caller. */
@@ -27,8 +30,8 @@ export interface Host {
   /** Whether the caller is in the machine's first user namespace, and not in a container itself. */
   firstUserNamespace: boolean;
   hierarchies: readonly Hierarchy[];
-  /** What the sources of bind mounts are. */
-  sources: Readonly<Record<string, "directory" | "file">>;
+  /** What the sources of bind mounts are, by their names in bind.ts. */
+  sources: Readonly<Record<string, SourceKind>>;
 }
 
 export interface PlanInput {

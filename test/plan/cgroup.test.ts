@@ -29,6 +29,7 @@ describe("v2", () => {
       "fsconfig(<mounts[0] mount context>, 6, 0, 0, 0)",
       "fsmount(<mounts[0] mount context>, 1, 3) = mounts[0] mount",
       'openat2(<root>, "sys/fs/cgroup", open_how, 24) = mounts[0] destination',
+      "fstatfs(<mounts[0] destination>, &statfs mounts[0])",
       'move_mount(<mounts[0] mount>, "", <mounts[0] destination>, "", 68)',
     ]);
   });
@@ -39,9 +40,13 @@ describe("v2", () => {
       'open_tree(-100, "/sys/fs/cgroup/kontena-c1", 524289) = mounts[0] mount',
       'mount_setattr(<mounts[0] mount>, "", 4096, mount_attr, 32)',
       'openat2(<root>, "sys/fs/cgroup", open_how, 24) = mounts[0] destination',
+      "fstatfs(<mounts[0] destination>, &statfs mounts[0])",
       'move_mount(<mounts[0] mount>, "", <mounts[0] destination>, "", 68)',
     ]);
-    expect(structAt(list[1], 3, "mount_attr")).toEqual({ attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY });
+    expect(structAt(list[1], 3, "mount_attr")).toEqual({
+      attr_set: MOUNT_ATTR.MOUNT_ATTR_RDONLY,
+      attr_clr: 0,
+    });
   });
 
   test("is what type cgroup2 asks for, on a host that has both", () => {

@@ -25,6 +25,7 @@ test("a file system is configured, mounted nowhere, and moved to its destination
     "fsconfig(<mounts[0] mount context>, 6, 0, 0, 0)",
     "fsmount(<mounts[0] mount context>, 1, 2) = mounts[0] mount",
     'openat2(<root>, "data", open_how, 24) = mounts[0] destination',
+    "fstatfs(<mounts[0] destination>, &statfs mounts[0])",
     'move_mount(<mounts[0] mount>, "", <mounts[0] destination>, "", 68)',
   ]);
 });
@@ -69,6 +70,7 @@ describe("a bind mount", () => {
     expect(plain({ destination: "/x", source, options: ["bind"] })).toEqual([
       'open_tree(-100, "/host/x", 524289) = mounts[0] tree',
       'openat2(<root>, "x", open_how, 24) = mounts[0] destination',
+      "fstatfs(<mounts[0] destination>, &statfs mounts[0])",
       'move_mount(<mounts[0] tree>, "", <mounts[0] destination>, "", 68)',
     ]);
   });

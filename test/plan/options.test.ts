@@ -1,8 +1,26 @@
 import { describe, expect, test } from "bun:test";
 import { MOUNT_ATTR as A, MOUNT_ATTR__ATIME, MS } from "../../src/kernel/consts/mount.ts";
-import { LATER_OPTIONS, MOUNT_OPTIONS, parseOptions } from "../../src/plan/options.ts";
+import {
+  LATER_OPTIONS,
+  MOUNT_OPTIONS,
+  type ParsedOptions,
+  parseOptions,
+  splitData,
+} from "../../src/plan/options.ts";
 
-const NOTHING = { set: 0, clear: 0, flags: [], bind: undefined, propagation: [], data: [] };
+const NOTHING: ParsedOptions = {
+  set: 0,
+  clear: 0,
+  tree: { set: 0, clear: 0 },
+  flags: [],
+  bits: 0,
+  bind: undefined,
+  idmap: undefined,
+  words: new Set(),
+  propagation: [],
+  data: [],
+  superblock: [],
+};
 
 test("no options are no options, and so are defaults", () => {
   expect(parseOptions([])).toEqual(NOTHING);
@@ -67,6 +85,61 @@ test("what no row names goes to the file system as data, with its place", () => 
     { key: "lowerdir", value: "/a=b:/c", index: 4 },
     { key: "mode", value: "", index: 5 },
   ]);
+});
+
+test.each([
+  ["size=64m,mode=755", ["size=64m", "mode=755"]],
+  ["lowerdir=/a\\,b:/c,upperdir=/u", ["lowerdir=/a\\,b:/c", "upperdir=/u"]],
+  ['context="u:r:t:s0:c1,c2",uid=0', ['context="u:r:t:s0:c1,c2"', "uid=0"]],
+  ["a,,b,", ["a", "b"]],
+  ["plain", ["plain"]],
+])("data is parted at commas as mount(2) would: %s", (option, parts) => {
+  expect(splitData(option)).toEqual(parts);
+  expect(parseOptions(["ro", option]).data.map(({ index }) => index)).toEqual(parts.map(() => 1));
+});
+
+describe("an r before an attribute", () => {
+  test("asks for it on the whole tree, and leaves the top's own alone", () => {
+    const { set, clear, tree, flags } = parseOptions(["rro", "rnosuid", "rdev", "rnoatime"]);
+    expect({ set, clear, flags }).toEqual({ set: 0, clear: 0, flags: [] });
+    expect(tree).toEqual({
+      set: A.MOUNT_ATTR_RDONLY | A.MOUNT_ATTR_NOSUID | A.MOUNT_ATTR_NOATIME,
+      clear: A.MOUNT_ATTR_NODEV | MOUNT_ATTR__ATIME,
+    });
+  });
+
+  test("is there for every attribute", () => {
+    const attributes =
+      "ro rw suid nosuid dev nodev exec noexec atime noatime diratime nodiratime relatime norelatime strictatime nostrictatime symfollow nosymfollow";
+    for (const name of attributes.split(" ")) {
+      const { set, clear } = parseOptions([name]);
+      expect(parseOptions([`r${name}`]).tree, name).toEqual({ set, clear });
+    }
+  });
+
+  test("of two the later one wins", () => {
+    expect(parseOptions(["rro", "rrw"]).tree).toEqual({ set: 0, clear: A.MOUNT_ATTR_RDONLY });
+  });
+});
+
+test("flags that only mount(2) takes are bits; the later one wins", () => {
+  expect(parseOptions(["iversion", "silent"]).bits).toBe(MS.MS_I_VERSION | MS.MS_SILENT);
+  expect(parseOptions(["iversion", "noiversion", "silent", "loud"]).bits).toBe(0);
+});
+
+test("options of the file system itself are told from those of the mount", () => {
+  const options = ["ro", "sync", "nosuid", "lazytime", "loud", "iversion", "size=1", "rro"];
+  expect(parseOptions(options).superblock).toEqual([1, 3, 4, 5]);
+});
+
+test("acl and noacl are the file system's own words", () => {
+  expect(parseOptions(["acl", "noacl"]).data.map(({ key }) => key)).toEqual(["acl", "noacl"]);
+});
+
+test("words without a value are kept as such", () => {
+  const { words, data } = parseOptions(["remount", "src-nofollow", "dest-nofollow", "copy-symlink"]);
+  expect([...words].sort()).toEqual(["copySymlink", "destinationNoFollow", "remount", "sourceNoFollow"]);
+  expect(data).toEqual([]);
 });
 
 test("names are exact: another case or a blank makes data of an option", () => {

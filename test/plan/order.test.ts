@@ -97,6 +97,10 @@ describe.each(SAMPLE_NAMES)("%s:", (name) => {
       open_tree: ["EINVAL", "ENOENT"],
       // No mount begins here: propagation.ts goes up.
       mount_setattr: ["EINVAL"],
+      // In a user namespace the host's own takes the place of some file systems: filesystem.ts.
+      fsopen: ["EPERM"],
+      fsconfig: ["EPERM"],
+      fsmount: ["EPERM"],
       openat: ["ENOTDIR"],
       socket: ["EAFNOSUPPORT"],
       mkdirat: ["EEXIST"],
@@ -196,7 +200,7 @@ const PATHS: Partial<Record<Call["call"], readonly [directory: number | undefine
 /** Places of the host that may be named by path while the root isn't entered yet: what is put into the container. */
 function hostSources({ config, host, cgroupPath }: PlanInput): string[] {
   return [
-    "/dev/null",
+    ...["/sys", "/dev/mqueue"],
     ...["null", "zero", "full", "random", "urandom", "tty"].map((device) => `/dev/${device}`),
     ...(config.mounts ?? []).map((m) => m.source ?? ""),
     ...(config.linux?.devices ?? []).map((d) => d.path),
@@ -205,7 +209,8 @@ function hostSources({ config, host, cgroupPath }: PlanInput): string[] {
 }
 
 function checkPath(call: Call, directory: number | undefined, path: number, input: PlanInput): void {
-  const name = call.args[path];
+  const given = call.args[path];
+  const name = typeof given === "object" && "buffer" in given ? given.text : given;
   const from = directory === undefined ? AT_FDCWD : call.args[directory];
   const text = short(call);
   if (typeof name !== "string") throw new Error(`${text}: no path`);

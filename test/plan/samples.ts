@@ -62,6 +62,33 @@ const SAMPLES: Record<string, () => PlanInput> = {
       },
       { host: { sources: { "/host/data": "directory", "/host/hosts": "file" } } },
     ),
+  "mounts-of-all-kinds": () =>
+    inputOf(
+      {
+        root: { path: "rootfs" },
+        process: { cwd: "/", args: ["/bin/true"] },
+        mounts: [
+          { destination: "/tree", source: "/host/tree", options: ["rbind", "nosuid", "rro", "rnoatime"] },
+          { destination: "/old", type: "tmpfs", options: ["iversion", "silent", "ro", "noatime", "size=1m"] },
+          { destination: "/old", options: ["remount", "rw", "nosuid", "size=2m"] },
+          { destination: "/tree", options: ["remount", "bind", "noexec", "private"] },
+          { destination: "/etc/link", source: "/host/link", options: ["bind", "copy-symlink"] },
+          {
+            destination: "/etc/file",
+            source: "/host/link",
+            options: ["bind", "src-nofollow", "dest-nofollow"],
+          },
+          { destination: "/proc", source: "/proc", options: ["rbind"] },
+          { destination: "/proc/stat", source: "/host/stat", options: ["bind"] },
+        ],
+        linux: withNamespaces("mount"),
+      },
+      {
+        host: {
+          sources: { "/host/tree": "directory", "nofollow /host/link": "link ../x", "/host/stat": "file" },
+        },
+      },
+    ),
   "privileges-of-a-user": () =>
     inputOf(
       {
