@@ -141,6 +141,18 @@ export const psPositionals = {
 } as const satisfies Positionals;
 export type PsArguments = Arguments<typeof psOptions, typeof psPositionals>;
 
+const interval = {
+  kind: "text",
+  value: "DURATION",
+  description: "time between two samples, such as 500ms, 5s or 1m30s; a number alone counts seconds",
+} as const;
+
+export const eventsOptions = {
+  interval: { ...interval, default: "5s" },
+  stats: { kind: "flag", description: "print the statistics of now, and end" },
+} as const satisfies Options;
+export type EventsArguments = Arguments<typeof eventsOptions, typeof container>;
+
 export const specOptions = {
   ...bundle,
   file: {

@@ -4,7 +4,6 @@ import type { LaterCommand } from "./option.ts";
 export const LATER_COMMANDS: readonly LaterCommand[] = [
   { name: "exec", summary: "run another program in a container", later: true },
   { name: "update", summary: "change the limits of a container", later: true },
-  { name: "events", summary: "show statistics and out-of-memory events", later: true },
   { name: "checkpoint", summary: "save a running container to disk", later: true },
   { name: "restore", summary: "bring a saved container back", later: true },
   { name: "features", summary: "say as JSON what kontena supports", later: true },

@@ -45,7 +45,7 @@ async function runCommand(invocation: Invocation & { kind: "command" }, log: Log
       warn: log.warn,
       debug: log.debug,
     },
-    write: (text) => void writeAll(1, text),
+    write: (text) => writeAll(1, text),
   };
   const { execute } = await command.load();
   const status = await execute(context, args as never);

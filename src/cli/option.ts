@@ -60,8 +60,8 @@ export type Arguments<O extends Options, P extends Positionals = Record<never, n
 
 export interface CommandContext {
   readonly runtime: RuntimeOptions;
-  /** Writes to standard output, wholly, before it returns. */
-  write(text: string): void;
+  /** Writes to standard output, wholly, before it returns; false when the reader has gone. */
+  write(text: string): boolean;
 }
 
 export interface CommandModule {

@@ -7,6 +7,7 @@ import {
   container,
   createOptions,
   deleteOptions,
+  eventsOptions,
   explainOptions,
   explainPositionals,
   killOptions,
@@ -153,6 +154,20 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     positionals: psPositionals,
     options: psOptions,
     load: () => import("./commands/ps.ts"),
+  },
+  {
+    name: "events",
+    group: "look",
+    summary: "print statistics and out-of-memory events as JSON",
+    description:
+      "Prints what the container uses, every 5 seconds, and each time that the kernel kills in it for want of memory. One JSON object a line, in the form of `runc events`; it ends with the container.",
+    examples: [
+      ["kontena events web1", "goes on until web1 ends"],
+      ["kontena events --stats web1", "the statistics of now"],
+    ],
+    positionals: container,
+    options: eventsOptions,
+    load: () => import("./commands/events.ts"),
   },
   {
     name: "ns",

@@ -60,13 +60,21 @@ export interface Readiness {
 
 /** poll(2) for reading on several descriptors; waits `milliseconds`, for ever when negative. */
 export function poll(fds: readonly number[], milliseconds: number): Readiness[] {
+  return pollFor(
+    fds.map((fd) => ({ fd, events: POLL.POLLIN })),
+    milliseconds,
+  );
+}
+
+/** The same for other events: `events` are POLL* bits. */
+export function pollFor(fds: readonly Readiness[], milliseconds: number): Readiness[] {
   const set = new Uint8Array(8 * fds.length);
   const view = new DataView(set.buffer);
   const end = milliseconds < 0 ? Number.POSITIVE_INFINITY : Date.now() + milliseconds;
   for (;;) {
-    fds.forEach((fd, i) => {
+    fds.forEach(({ fd, events }, i) => {
       view.setInt32(8 * i, fd, true);
-      view.setUint16(8 * i + 4, POLL.POLLIN, true);
+      view.setUint16(8 * i + 4, events, true);
       view.setUint16(8 * i + 6, 0, true);
     });
     const left = end === Number.POSITIVE_INFINITY ? undefined : Math.max(0, end - Date.now());
@@ -80,7 +88,7 @@ export function poll(fds: readonly number[], milliseconds: number): Readiness[] 
     if (ready === -ERRNO.EINTR) continue;
     if (ready < 0) throw new SyscallError("ppoll", -ready);
     return fds
-      .map((fd, i) => ({ fd, events: view.getUint16(8 * i + 6, true) }))
+      .map(({ fd }, i) => ({ fd, events: view.getUint16(8 * i + 6, true) }))
       .filter((r) => r.events !== 0);
   }
 }

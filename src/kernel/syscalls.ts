@@ -99,6 +99,7 @@ const NUMBERS = {
   pidfd_getfd: [438, 438],
   ppoll: [271, 73],
   pipe2: [293, 59],
+  eventfd2: [290, 19],
   personality: [135, 92],
   sched_setattr: [314, 274],
   sched_getattr: [315, 275],

@@ -164,6 +164,8 @@ const SPELLINGS: string[][] = [
   ["explain", "-b", "d", "--format", "json"],
   ["ns", "x", "-f", "json"],
   ["completion", "bash"],
+  ["events", "x", "--interval", "5s", "--stats"],
+  ["events", "--interval=1m30s", "x"],
   ["ps", "x"],
   ["ps", "x", "-ef"],
   ["ps", "x", "--", "-ef"],

@@ -30,7 +30,7 @@ test("create with the id of another container fails and leaves that one alone", 
   expect(box.state(b.id)).toEqual(before);
 });
 
-for (const command of ["start", "state", "kill", "delete", "ns", "pause", "resume", "ps"])
+for (const command of ["start", "state", "kill", "delete", "ns", "pause", "resume", "ps", "events"])
   test(`${command} of an unknown id fails with the words that engines know`, () => {
     const { status, stdout, stderr } = box.kontena([command, "nobody"]);
     expect({ status, stdout }).toEqual({ status: 1, stdout: "" });

@@ -8,7 +8,7 @@ export const SOCK = {
   SOCK_CLOEXEC: 0o2000000,
   SOCK_NONBLOCK: 0o4000,
 } as const;
-export const POLL = { POLLIN: 1, POLLERR: 8, POLLHUP: 16 } as const;
+export const POLL = { POLLIN: 1, POLLPRI: 2, POLLERR: 8, POLLHUP: 16 } as const;
 
 /** linux/sockios.h and net/if.h. */
 export const SIOCSIFFLAGS = 0x8914;

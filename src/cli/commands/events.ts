@@ -1,0 +1,15 @@
+import { type ContainerEvent, events, statsOnce } from "../../container/events.ts";
+import { stringify } from "../../container/json.ts";
+import { openRuntime } from "../../container/runtime.ts";
+import type { EventsArguments } from "../arguments.ts";
+import { parseDuration } from "../duration.ts";
+import type { CommandContext } from "../option.ts";
+
+export function execute(context: CommandContext, args: EventsArguments): number {
+  const runtime = openRuntime(context.runtime);
+  const interval = parseDuration(args.interval ?? "5s", "events: --interval");
+  const tell = (event: ContainerEvent) => context.write(`${stringify(event)}\n`);
+  if (args.stats) tell(statsOnce(runtime, args.id));
+  else events(runtime, args.id, interval, tell);
+  return 0;
+}
