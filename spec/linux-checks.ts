@@ -6,6 +6,7 @@ import { numberListFault } from "./number-list.ts";
 import { inside } from "./problems.ts";
 import { duplicates } from "./process-checks.ts";
 import type { SeccompAction } from "./seccomp.ts";
+import { sysctlName, sysctlNamespace, sysctlPath } from "./sysctl.ts";
 
 /** Whether the container has a namespace of its own or joins one; else it stays in the runtime's. */
 export function hasNamespace(config: Config, type: NamespaceType): boolean {
@@ -82,32 +83,29 @@ export function devicesAreWhole({ linux }: Config): Problem[] {
   });
 }
 
-/** ipc_namespaces(7): the kernel.* parameters that each IPC namespace has of its own. */
-const IPC_SYSCTLS =
-  /^(kernel\.(msgmax|msgmnb|msgmni|sem|shmall|shmmax|shmmni|shm_rmid_forced)|fs\.mqueue\..+)$/;
-
-function sysctlNamespace(name: string): NamespaceType | undefined {
-  if (IPC_SYSCTLS.test(name)) return "ipc";
-  if (name.startsWith("net.")) return "network";
-  if (name === "kernel.hostname" || name === "kernel.domainname") return "uts";
-  return undefined;
-}
-
-/** sysctl(8) takes `net/ipv4/conf/eth0.1/forwarding` too: whichever separator comes first is the one. */
-export function sysctlName(name: string): string {
-  const [separator] = /[./]/.exec(name) ?? [];
-  if (separator !== "/") return name;
-  return name.replace(/[./]/g, (character) => (character === "/" ? "." : "/"));
+function sysctlProblems(config: Config, name: string, at: string): Problem[] {
+  if (sysctlPath(name) === undefined) return [{ at, message: "isn't the name of a kernel parameter" }];
+  const dotted = sysctlName(name);
+  if (dotted === "kernel.hostname") {
+    const hint = "the config's own property `hostname` does it";
+    return [{ at, message: "can't be set beside the container's hostname", hint }];
+  }
+  const type = sysctlNamespace(dotted);
+  if (type) return needsNamespace(config, type, at);
+  return [{ at, message: "is a parameter of the whole host, which a container can't set for itself" }];
 }
 
 /** "Sysctl" sets parameters for the container: one that no namespace of its own holds would be set for the host. */
 export function sysctlsAreNamespaced(config: Config): Problem[] {
-  return Object.keys(config.linux?.sysctl ?? {}).flatMap((name) => {
-    const at = inside("linux.sysctl", name);
-    const type = sysctlNamespace(sysctlName(name));
-    if (type) return needsNamespace(config, type, at);
-    return [{ at, message: "is a parameter of the whole host, which a container can't set for itself" }];
-  });
+  return Object.keys(config.linux?.sysctl ?? {}).flatMap((name) =>
+    sysctlProblems(config, name, inside("linux.sysctl", name)),
+  );
+}
+
+/** "Sysctl": one parameter under both its names would have the value of either. */
+export function sysctlsAreDistinct({ linux }: Config): Problem[] {
+  const names = Object.keys(linux?.sysctl ?? {});
+  return duplicates(names.map(sysctlName), (index) => inside("linux.sysctl", names[index] ?? ""));
 }
 
 /** "Masked Paths" and "Readonly Paths": the values must be absolute paths. */
@@ -197,6 +195,7 @@ export const LINUX_CHECKS = [
   timeOffsetsHaveTimeNamespace,
   devicesAreWhole,
   sysctlsAreNamespaced,
+  sysctlsAreDistinct,
   protectedPathsAreAbsolute,
   personalityHasNoFlags,
   memoryPolicyIsSettable,

@@ -25,6 +25,8 @@ export const ERROR_CODES = {
   DEVICE_FAILED: "a device node couldn't be made",
   PATH_PROTECTION_FAILED: "a masked or read-only path couldn't be set up",
   HOSTNAME_FAILED: "the hostname or domainname couldn't be set",
+  SYSCTL_FAILED: "a kernel parameter couldn't be set",
+  LABEL_FAILED: "an AppArmor profile or an SELinux label couldn't be set",
   PROCESS_FAILED: "a property of the process couldn't be applied",
   EXEC_NOT_FOUND: "the program isn't there",
   EXEC_NOT_EXECUTABLE: "the program is there but can't be executed",

@@ -95,10 +95,14 @@ export function checkPreserved(count: number): void {
   }
 }
 
+const loadSysctl = () => require("./sysctl.ts") as typeof import("./sysctl.ts");
+
 /** The planner's input, for a config that has been checked. */
 export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle, host: Host): PlanInput {
   const given = absoluteSources(bundle.config, bundle.path);
   const config = defaultMappings(impliedUserNamespace(runtime, given, host), host);
+  // At every create, kept plan or not: what a path means can change.
+  if (config.linux?.sysctl !== undefined) loadSysctl().checkSysctls(config);
   return {
     config,
     host,

@@ -17,15 +17,10 @@ const present = (place: string, value: unknown): string[] => {
   return [place];
 };
 
-const process: Later = ({ process: p }) => [
-  ...present("process.terminal", p?.terminal),
-  ...present("process.apparmorProfile", p?.apparmorProfile),
-  ...present("process.selinuxLabel", p?.selinuxLabel),
-];
+const process: Later = ({ process: p }) => [...present("process.terminal", p?.terminal)];
 
 const linux: Later = ({ linux: l }) => [
   ...present("linux.netDevices", l?.netDevices),
-  ...present("linux.sysctl", l?.sysctl),
   ...present("linux.seccomp", l?.seccomp),
   ...present("linux.mountLabel", l?.mountLabel),
   ...present("linux.intelRdt", l?.intelRdt),

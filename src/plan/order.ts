@@ -22,6 +22,7 @@ import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirec
 import { setLimits } from "./rlimits.ts";
 import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
 import { ioPriority, scheduler } from "./scheduling.ts";
+import { throughProcfs } from "./through-procfs.ts";
 import { timeNamespace } from "./time.ts";
 import { becomeRoot, notDumpable, setIds, setUmask } from "./user.ts";
 import { uts } from "./uts.ts";
@@ -62,6 +63,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("mounts", mounts(input)),
       // After the mounts: /dev is usually one of them.
       phase("devices", devices(input)),
+      // Before /proc/sys becomes read-only, and while the host's /proc is there to fall back on.
+      phase("procfs", throughProcfs(input)),
       // A file's mask is the host's /dev/null, so this comes while the host can still be seen.
       phase("paths", maskPaths(input), readonlyPaths(input), readonlyRoot(input)),
       phase("pivot", enterRoot(input)),

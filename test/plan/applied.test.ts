@@ -17,8 +17,6 @@ test("the configs that `kontena spec` writes are applied whole", () => {
 
 test.each([
   ["process.terminal", { process: { terminal: true } }],
-  ["process.apparmorProfile", { process: { apparmorProfile: "x" } }],
-  ["process.selinuxLabel", { process: { selinuxLabel: "x" } }],
   ["hooks.prestart", { hooks: { prestart: [{ path: "/bin/true" }] } }],
   ["hooks.poststop", { hooks: { poststop: [{ path: "/bin/true" }] } }],
   ["mounts[0].uidMappings", { mounts: [{ destination: "/a", type: "tmpfs", uidMappings: [{}] }] }],
@@ -29,7 +27,6 @@ test.each([
 
 test.each([
   ["linux.netDevices", { netDevices: { eth0: {} } }],
-  ["linux.sysctl", { sysctl: { "net.ipv4.ip_forward": "1" } }],
   ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
   ["linux.mountLabel", { mountLabel: "x" }],
   ["linux.intelRdt", { intelRdt: { closID: "x" } }],

@@ -34,6 +34,7 @@ test("the phases are these, in this order, whatever the config says", () => {
       "root",
       "mounts",
       "devices",
+      "procfs",
       "paths",
       "pivot",
       "uts",
@@ -102,6 +103,8 @@ describe.each(SAMPLE_NAMES)("%s:", (name) => {
       fsconfig: ["EPERM"],
       fsmount: ["EPERM"],
       openat: ["ENOTDIR"],
+      // A user namespace gets no procfs of its own: procfs.ts falls back on the host's.
+      ...{ fsopen: ["EPERM"], fsconfig: ["EPERM"], fsmount: ["EPERM"] },
       socket: ["EAFNOSUPPORT"],
       mkdirat: ["EEXIST"],
       mknodat: ["EEXIST", "EPERM"],
@@ -324,9 +327,9 @@ test("the root becomes read-only after all mounts, devices, masks and read-only 
   expect(paths.at(-1)?.args.slice(0, 2)).toEqual([{ cell: ROOT }, ""]);
 });
 
-/** `mounts[3].options[0]` → its value in the config. */
+/** `mounts[3].options[0]`, `linux.sysctl["net.a"]` → its value in the config. */
 function valueAt(config: unknown, at: string): unknown {
-  const keys = [...at.matchAll(/[^.[\]]+/g)].map(([key]) => key);
+  const keys = [...at.matchAll(/"([^"]+)"|[^.[\]"]+/g)].map(([key, quoted]) => quoted ?? key);
   let value = config;
   for (const key of keys) value = (value as Record<string, unknown> | undefined)?.[key];
   return value;

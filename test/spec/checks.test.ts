@@ -1,7 +1,6 @@
 /** Each rule between properties: something that keeps it, something that breaks it. */
 import { expect, test } from "bun:test";
 import { CONFIG_CHECKS, runnableProblems } from "../../spec/checks.ts";
-import { sysctlName } from "../../spec/linux-checks.ts";
 import { parseConfig } from "../../spec/parse.ts";
 import { placesOf, problemsOf, validConfig, warningsOf } from "./documents.ts";
 
@@ -180,23 +179,63 @@ const RULES: Rule[] = [
             "kernel.shmmax": "1",
             "fs.mqueue.msg_max": "1",
             "kernel.domainname": "d",
+            "user.max_net_namespaces": "0",
           },
         },
         "network",
         "ipc",
         "uts",
+        "user",
       ),
     ],
     bad: linux(
-      { sysctl: { "net.a": "1", "kernel.sem": "1", "kernel.hostname": "h", "vm.swappiness": "1" } },
+      {
+        sysctl: {
+          "net.a": "1",
+          "kernel.sem": "1",
+          "kernel.domainname": "h",
+          "user.max_net_namespaces": "1",
+          "vm.swappiness": "1",
+        },
+      },
       "pid",
     ),
     at: [
       'linux.sysctl["net.a"]',
       'linux.sysctl["kernel.sem"]',
-      'linux.sysctl["kernel.hostname"]',
+      'linux.sysctl["kernel.domainname"]',
+      'linux.sysctl["user.max_net_namespaces"]',
       'linux.sysctl["vm.swappiness"]',
     ],
+  },
+  {
+    rule: "kernel.hostname isn't set beside the hostname",
+    good: [linux({ sysctl: { "kernel.domainname": "d" } }, "uts")],
+    bad: linux({ sysctl: { "kernel.hostname": "h", "kernel/hostname": "h" } }, "uts"),
+    at: [
+      'linux.sysctl["kernel.hostname"]',
+      'linux.sysctl["kernel/hostname"]',
+      'linux.sysctl["kernel/hostname"]',
+    ],
+  },
+  {
+    rule: "a sysctl's name leads to nowhere else",
+    good: [linux({ sysctl: { "net.ipv4.conf.eth0/1.forwarding": "1" } }, "network")],
+    bad: linux(
+      { sysctl: { "net//vm/swappiness": "1", "net/../vm/swappiness": "1", "net.//.vm.x": "1" } },
+      "network",
+    ),
+    at: [
+      'linux.sysctl["net//vm/swappiness"]',
+      'linux.sysctl["net/../vm/swappiness"]',
+      'linux.sysctl["net.//.vm.x"]',
+    ],
+  },
+  {
+    rule: "a sysctl is there once",
+    good: [linux({ sysctl: { "net.a": "1", "net.b": "1" } }, "network")],
+    bad: linux({ sysctl: { "net.a.b": "1", "net/a/b": "2" } }, "network"),
+    at: 'linux.sysctl["net/a/b"]',
   },
   {
     rule: "masked and read-only paths are absolute",
@@ -368,11 +407,6 @@ test("a config is runnable with a root, a process and a program", () => {
   expect(places({ root: { path: "r" }, ...process({ args: [] }) })).toEqual(["process.args"]);
   expect(places({ root: { path: "r" }, ...process({ args: [""] }) })).toEqual(["process.args"]);
   expect(places({ root: { path: "r" }, ...process({ args: ["sh"] }) })).toEqual([]);
-});
-
-test("a sysctl's name may use either separator", () => {
-  expect(sysctlName("net.ipv4.conf.eth0/1.forwarding")).toBe("net.ipv4.conf.eth0/1.forwarding");
-  expect(sysctlName("net/ipv4/conf/eth0.1/forwarding")).toBe("net.ipv4.conf.eth0/1.forwarding");
 });
 
 test("a problem in a namespace of the host says how to get one", () => {

@@ -1,0 +1,113 @@
+/**
+ * What the kernel's security modules are told of the program: AppArmor's profile and SELinux's label (config.md, "Linux
+ * Process"; apparmor.d(5), selinux(8)). Both wait for the next execve, which is the program's.
+ */
+import { cell, type Failure, type Step } from "../init/step.ts";
+import { ACCESS, AT_FDCWD } from "../kernel/consts/fcntl.ts";
+import type { ProcessInput } from "./input.ts";
+import { openForWriting } from "./procfs.ts";
+
+const PROFILE = "apparmor attribute";
+const LABEL = "selinux attribute";
+
+/** Engines write an empty string where they mean none. */
+export function hasLabels({ config }: ProcessInput): boolean {
+  return Boolean(config.process?.apparmorProfile || config.process?.selinuxLabel);
+}
+
+/** Before no_new_privs is set and before the root is entered. A process may only write its own. */
+export function labels(input: ProcessInput): Step[] {
+  const { apparmorProfile, selinuxLabel } = input.config.process ?? {};
+  return [
+    ...(apparmorProfile ? [{ block: profile(apparmorProfile) }] : []),
+    ...(selinuxLabel ? label(selinuxLabel) : []),
+  ];
+}
+
+/** The directory attr/apparmor is there when AppArmor is built in; writes are refused when it isn't switched on. */
+function profile(name: string): Step[] {
+  const at = "process.apparmorProfile";
+  const text = `exec ${name}`;
+  const fail: Failure = {
+    code: "LABEL_FAILED",
+    message: `cannot use the AppArmor profile "${name}"`,
+    hints: {
+      ENOENT: "no profile of this name is loaded, see /sys/kernel/security/apparmor/profiles",
+      EINVAL: "AppArmor isn't switched on in this kernel",
+      EACCES: "the caller's own profile doesn't allow it",
+      EPERM: "the caller's own profile doesn't allow it",
+    },
+    codes: { EINVAL: "HOST_UNSUPPORTED" },
+  };
+  // Without AppArmor everything is unconfined.
+  const unconfined = name === "unconfined";
+  return [
+    openForWriting("thread-self/attr/apparmor/exec", {
+      why: "what AppArmor does at the next execve",
+      at,
+      save: PROFILE,
+      ...(unconfined ? { on: { ENOENT: "leave" } } : {}),
+      fail: {
+        ...fail,
+        hints: { ENOENT: "this kernel has no AppArmor" },
+        codes: { ENOENT: "HOST_UNSUPPORTED" },
+      },
+    }),
+    {
+      call: "write",
+      args: [cell(PROFILE), text, Buffer.byteLength(text)],
+      why: `the program runs under ${name}`,
+      at,
+      ...(unconfined ? { on: { EINVAL: "next" } } : {}),
+      fail,
+    },
+  ];
+}
+
+const SELINUX = "/sys/fs/selinux/enforce";
+
+/** A step that fails where SELinux isn't: its file system is there exactly when it is switched on. */
+export function selinuxIsThere(at: string): Step {
+  return {
+    call: "faccessat2",
+    args: [AT_FDCWD, SELINUX, ACCESS.F_OK, 0],
+    why: "is SELinux switched on?",
+    at,
+    fail: {
+      code: "HOST_UNSUPPORTED",
+      message: "SELinux isn't switched on here",
+      path: SELINUX,
+      hints: {
+        ENOENT: "a label needs a kernel that runs with SELinux, and its file system in /sys/fs/selinux",
+      },
+    },
+  };
+}
+
+function label(context: string): Step[] {
+  const at = "process.selinuxLabel";
+  const fail: Failure = {
+    code: "LABEL_FAILED",
+    message: `cannot use the SELinux label "${context}"`,
+    hints: {
+      EINVAL: "the loaded policy has no such context",
+      EACCES: "the policy doesn't allow the caller to",
+    },
+  };
+  return [
+    selinuxIsThere(at),
+    openForWriting("thread-self/attr/exec", {
+      why: "what SELinux does at the next execve",
+      at,
+      save: LABEL,
+      fail,
+    }),
+    {
+      call: "write",
+      args: [cell(LABEL), context, Buffer.byteLength(context)],
+      why: `the program runs as ${context}`,
+      at,
+      fail,
+    },
+  ];
+}

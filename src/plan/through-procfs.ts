@@ -1,0 +1,25 @@
+/** What init tells the kernel through files of procfs, with one procfs for all of it. */
+import type { Step } from "../init/step.ts";
+import { sweep } from "./destination.ts";
+import type { PlanInput } from "./input.ts";
+import { hasLabels, labels } from "./labels.ts";
+import { openProcfs } from "./procfs.ts";
+import { sysctls, sysctlsNeedProcfs } from "./sysctl.ts";
+
+export function throughProcfs(input: PlanInput): Step[] {
+  const steps = [...sysctls(input), ...labels(input)];
+  const forSysctl = sysctlsNeedProcfs(input);
+  if (!forSysctl && !hasLabels(input)) return steps;
+  const { apparmorProfile } = input.config.process ?? {};
+  const at = forSysctl
+    ? "linux.sysctl"
+    : apparmorProfile
+      ? "process.apparmorProfile"
+      : "process.selinuxLabel";
+  const procfs = openProcfs(input, at, {
+    code: forSysctl ? "SYSCTL_FAILED" : "LABEL_FAILED",
+    message: "cannot get a procfs to write to",
+    hints: { EPERM: "a user namespace needs a pid namespace of its own for that" },
+  });
+  return [procfs, ...steps, ...sweep("temporary")];
+}

@@ -1,0 +1,39 @@
+import { expect, test } from "bun:test";
+import type { Config } from "../../spec/config.ts";
+import { O } from "../../src/kernel/consts/fcntl.ts";
+import { openForWriting, openProcfs } from "../../src/plan/procfs.ts";
+import { callsIn, inputOf, short, structAt, withNamespaces } from "./helpers.ts";
+
+const fail = { code: "SYSCTL_FAILED", message: "no procfs" } as const;
+const open = (linux: Config["linux"] = {}) =>
+  callsIn([openProcfs(inputOf({ linux: linux as NonNullable<Config["linux"]> }), "linux.sysctl", fail)]);
+const HOSTS = `openat(-100, "/proc", ${O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC}) = procfs`;
+
+test("a new one, mounted nowhere; the host's where the kernel gives none to a user namespace", () => {
+  for (const linux of [withNamespaces("mount"), withNamespaces()]) {
+    const list = open(linux);
+    expect(list.map(short)).toEqual([
+      'fsopen("proc", 1) = procfs context',
+      HOSTS,
+      "fsconfig(<procfs context>, 6, 0, 0, 0)",
+      HOSTS,
+      "fsmount(<procfs context>, 1, 0) = procfs",
+      HOSTS,
+    ]);
+    for (const call of list.filter((c) => c.call !== "openat"))
+      expect(Object.keys(call.on ?? {})).toEqual(["EPERM"]);
+    for (const call of list.filter((c) => c.call === "openat")) expect(call.after).toBe("leave");
+  }
+});
+
+test("/proc of a joined mount namespace is somebody else's, and is never taken", () => {
+  const list = open({ namespaces: [{ type: "mount", path: "/proc/1/ns/mnt" }] });
+  expect(list.map((c) => c.call)).toEqual(["fsopen", "fsconfig", "fsmount"]);
+  for (const call of list) expect(call.on).toBeUndefined();
+});
+
+test("a file of it is opened for writing only, and closes at execve", () => {
+  const call = openForWriting("sys/net/a", { why: "a test", at: "linux.sysctl", save: "file", fail });
+  expect(short(call)).toBe('openat2(<procfs>, "sys/net/a", open_how, 24) = file');
+  expect(structAt(call, 2, "open_how").flags).toBe(0o2000001);
+});
