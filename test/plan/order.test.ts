@@ -98,13 +98,11 @@ describe.each(SAMPLE_NAMES)("%s:", (name) => {
       open_tree: ["EINVAL", "ENOENT"],
       // No mount begins here: propagation.ts goes up.
       mount_setattr: ["EINVAL"],
-      // In a user namespace the host's own takes the place of some file systems: filesystem.ts.
+      // In a user namespace the host's own takes the place of some file systems: filesystem.ts, procfs.ts.
       fsopen: ["EPERM"],
       fsconfig: ["EPERM"],
       fsmount: ["EPERM"],
       openat: ["ENOTDIR"],
-      // A user namespace gets no procfs of its own: procfs.ts falls back on the host's.
-      ...{ fsopen: ["EPERM"], fsconfig: ["EPERM"], fsmount: ["EPERM"] },
       socket: ["EAFNOSUPPORT"],
       mkdirat: ["EEXIST"],
       mknodat: ["EEXIST", "EPERM"],
