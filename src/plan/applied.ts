@@ -22,7 +22,6 @@ const process: Later = ({ process: p }) => [...present("process.terminal", p?.te
 const linux: Later = ({ linux: l }) => [
   ...present("linux.netDevices", l?.netDevices),
   ...present("linux.seccomp", l?.seccomp),
-  ...present("linux.mountLabel", l?.mountLabel),
   ...present("linux.intelRdt", l?.intelRdt),
 ];
 

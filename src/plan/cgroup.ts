@@ -11,6 +11,7 @@ import { openOrMake } from "./destination.ts";
 import { openFileSystem } from "./filesystem.ts";
 import { type Hierarchy, hasNamespace, type PlanInput } from "./input.ts";
 import { cgroupFile } from "./join-cgroup.ts";
+import { mountContext } from "./labels.ts";
 import type { ParsedOptions } from "./options.ts";
 import { guardSteps } from "./proc-guard.ts";
 
@@ -88,7 +89,7 @@ function tmpfsOfHierarchies(
   const tmpfs = `${at} mount`;
   const all = flagsOf(options);
   const set = all & ~MOUNT_ATTR.MOUNT_ATTR_RDONLY;
-  const data = [{ key: "mode", value: "755" }];
+  const data = [{ key: "mode", value: "755" }, ...mountContext(input, "tmpfs")];
   return [
     ...openFileSystem({ type: "tmpfs", source: "tmpfs" }, { set, flags: [], data }, at, tmpfs, fail),
     ...destination,

@@ -4,7 +4,8 @@
  */
 import { cell, type Failure, type Step } from "../init/step.ts";
 import { ACCESS, AT_FDCWD } from "../kernel/consts/fcntl.ts";
-import type { ProcessInput } from "./input.ts";
+import { SHARED_INSTANCE } from "./filesystem.ts";
+import type { PlanInput, ProcessInput } from "./input.ts";
 import { openForWriting } from "./procfs.ts";
 
 const PROFILE = "apparmor attribute";
@@ -82,6 +83,27 @@ export function selinuxIsThere(at: string): Step {
       },
     },
   };
+}
+
+type ConfigInput = Pick<PlanInput, "config">;
+
+/** config-linux.md, "Mount Label": where SELinux isn't, it can't be done. */
+export function mountLabelCheck({ config }: ConfigInput): Step[] {
+  return config.linux?.mountLabel ? [selinuxIsThere("linux.mountLabel")] : [];
+}
+
+/**
+ * The option that labels all files of a new file system. Not of one that the kernel has once for all mounts: what is labelled
+ * by the policy already takes no other label. `quoted` is for mount(2), whose options commas part, as they do categories.
+ */
+export function mountContext(
+  { config }: ConfigInput,
+  type: string,
+  quoted = false,
+): { key: string; value: string }[] {
+  const context = config.linux?.mountLabel;
+  if (!context || SHARED_INSTANCE.has(type)) return [];
+  return [{ key: "context", value: quoted ? `"${context}"` : context }];
 }
 
 function label(context: string): Step[] {

@@ -10,6 +10,7 @@ import { cgroupMount } from "./cgroup.ts";
 import { type Destination, openOrMake, swept } from "./destination.ts";
 import { insteadOf, openFileSystem } from "./filesystem.ts";
 import type { PlanInput } from "./input.ts";
+import { mountContext } from "./labels.ts";
 import { legacyMount, needsMount2 } from "./legacy-mount.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { guardSteps } from "./proc-guard.ts";
@@ -50,8 +51,10 @@ function fileSystem(input: PlanInput, mount: Mount, options: ParsedOptions, at: 
     ...(NO_SYMLINKS.has(type) ? { noSymlinks: true } : {}),
   };
   const guard = guardSteps(mount, at, place.save, mounted, fail);
-  if (needsMount2(mount, options)) return legacyMount(mount, options, place, at, fail, guard);
-  const asked = { set: flagsOf(options), flags: options.flags, data: options.data };
+  const legacy = needsMount2(mount, options);
+  const data = [...options.data, ...mountContext(input, type, legacy)];
+  if (legacy) return legacyMount(mount, { ...options, data }, place, at, fail, guard);
+  const asked = { set: flagsOf(options), flags: options.flags, data };
   return [
     ...openFileSystem(mount, asked, at, mounted, fail, insteadOf(input, type)),
     openOrMake(place),

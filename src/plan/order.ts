@@ -11,6 +11,7 @@ import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
 import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
 import { joinCgroups } from "./join-cgroup.ts";
+import { mountLabelCheck } from "./labels.ts";
 import { memoryPolicy } from "./memory-policy.ts";
 import { mounts } from "./mounts.ts";
 import { cgroupNamespace } from "./namespaces.ts";
@@ -59,7 +60,7 @@ export function planContainer(input: PlanInput): Plan {
       phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
       // Through the host's /proc, which is there until the root is entered.
       phase("time", timeNamespace(input)),
-      phase("root", prepareRoot(input), prepareMasks(input)),
+      phase("root", mountLabelCheck(input), prepareRoot(input), prepareMasks(input)),
       phase("mounts", mounts(input)),
       // After the mounts: /dev is usually one of them.
       phase("devices", devices(input)),

@@ -5,6 +5,7 @@ import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { keepAs, LOWEST, MASK_DIRECTORY, openIfThere, sweep, swept } from "./destination.ts";
 import { openFileSystem } from "./filesystem.ts";
 import type { PlanInput } from "./input.ts";
+import { mountContext } from "./labels.ts";
 
 const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
@@ -26,6 +27,7 @@ export function prepareMasks({ config }: PlanInput): Step[] {
     { key: "mode", value: "555" },
     { key: "nr_inodes", value: "1" },
     { key: "size", value: "4k" },
+    ...mountContext({ config }, "tmpfs"),
   ];
   const set = MASK_FLAGS | MOUNT_ATTR.MOUNT_ATTR_NODEV;
   const fail = failure("cannot prepare the mask for directories", "/");

@@ -54,3 +54,11 @@ testWhen(!SELINUX)("a label on a kernel without SELinux fails create, and says s
   expect(finished).toMatchObject({ status: 1, stdout: "" });
   expect(finished.stderr).toContain("process.selinuxLabel: SELinux isn't switched on here");
 });
+
+testWhen(!SELINUX)("so does a label for the mounts", () => {
+  const finished = runWith((config) => {
+    config.linux.mountLabel = "system_u:object_r:container_file_t:s0";
+  });
+  expect(finished).toMatchObject({ status: 1, stdout: "" });
+  expect(finished.stderr).toContain("linux.mountLabel: SELinux isn't switched on here");
+});

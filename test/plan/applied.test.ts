@@ -28,7 +28,6 @@ test.each([
 test.each([
   ["linux.netDevices", { netDevices: { eth0: {} } }],
   ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
-  ["linux.mountLabel", { mountLabel: "x" }],
   ["linux.intelRdt", { intelRdt: { closID: "x" } }],
   ["linux.resources.memory", { resources: { memory: { limit: 1 } } }],
   ["linux.resources.pids", { resources: { pids: { limit: 1 } } }],
