@@ -62,6 +62,35 @@ export function timeOffsetsHaveTimeNamespace(config: Config): Problem[] {
   return [...needsNamespace(config, "time", at), ...tooMany];
 }
 
+/** dev_valid_name of net/core/dev.c; at most one `%d`, for a number that the kernel chooses. */
+function isDeviceName(name: string): boolean {
+  if (name === "." || name === ".." || /[/:\s]/.test(name)) return false;
+  const length = new TextEncoder().encode(name).length;
+  return length > 0 && length < 16 && /^[^%]*(%d[^%]*)?$/.test(name);
+}
+
+/** "Network Devices": names are such as devices have, and each is unique in the container. */
+export function netDevicesHaveNames({ linux }: Config): Problem[] {
+  const devices = Object.entries(linux?.netDevices ?? {});
+  const names = devices.map(([host, { name }]) => name || host);
+  const wrong = (at: string, name: string): Problem[] =>
+    isDeviceName(name)
+      ? []
+      : [{ at, message: `${JSON.stringify(name)} is not a name that a network device can have` }];
+  return devices.flatMap(([host, { name }], i) => {
+    const at = inside("linux.netDevices", host);
+    const chosen = names[i] as string;
+    const isTwice = !chosen.includes("%d") && names.indexOf(chosen) < i;
+    return [
+      ...wrong(at, host),
+      ...(name ? wrong(`${at}.name`, name) : []),
+      ...(isTwice
+        ? [{ at, message: `is the second network device with the name ${chosen} in the container` }]
+        : []),
+    ];
+  });
+}
+
 /** linux/kdev_t.h: 12 bits for the major number, 20 for the minor. */
 const HIGHEST = { major: 0xfff, minor: 0xfffff } as const;
 
@@ -194,6 +223,7 @@ export const LINUX_CHECKS = [
   idMappingsHaveUserNamespace,
   timeOffsetsHaveTimeNamespace,
   devicesAreWhole,
+  netDevicesHaveNames,
   sysctlsAreNamespaced,
   sysctlsAreDistinct,
   protectedPathsAreAbsolute,

@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   MOUNT_FAILED: "a mount couldn't be made",
   DEVICE_FAILED: "a device node couldn't be made",
   PATH_PROTECTION_FAILED: "a masked or read-only path couldn't be set up",
+  NETWORK_FAILED: "a network device couldn't be moved into the container",
   HOSTNAME_FAILED: "the hostname or domainname couldn't be set",
   SYSCTL_FAILED: "a kernel parameter couldn't be set",
   LABEL_FAILED: "an AppArmor profile or an SELinux label couldn't be set",

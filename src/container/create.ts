@@ -63,6 +63,8 @@ interface Making {
   state: StoredState;
   pidfd?: number;
   descriptors: Descriptors;
+  /** What has been done outside of the container, undone in the opposite order while init is there still. */
+  undoing: (() => void)[];
 }
 
 function firstState(options: CreateOptions, prepared: Compiled): StoredState {
@@ -103,11 +105,12 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
       directory,
       state: firstState(options, prepared),
       descriptors: ownDescriptors(prepared.input.preserveFds),
+      undoing: [],
     };
     try {
       return make(runtime, options, prepared, making);
     } catch (error) {
-      undo(making);
+      undo(runtime, making);
       throw error;
     } finally {
       making.descriptors.closeAll();
@@ -115,7 +118,13 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
   });
 }
 
-function undo({ directory, state, pidfd }: Making): void {
+function undo(runtime: Runtime, { directory, state, pidfd, undoing }: Making): void {
+  for (const action of undoing.toReversed())
+    try {
+      action();
+    } catch (error) {
+      runtime.warn(`not all could be undone: ${(error as Error).message}`);
+    }
   if (pidfd !== undefined) {
     endInit(state.pid, pidfd);
     closeSync(pidfd);
@@ -188,8 +197,18 @@ interface Conversation {
 
 /** What the runtime does while init waits, by the pause's name. */
 const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
+  network: takeNetDevices,
   created: finish,
 };
+
+/** Loaded when there are any. */
+function takeNetDevices({
+  prepared: { input },
+  making: { state, descriptors, undoing },
+}: Conversation): void {
+  const { moveNetDevices } = require("./net-devices.ts") as typeof import("./net-devices.ts");
+  moveNetDevices(input, state.pid, { own: descriptors.own, atFailure: (undo) => undoing.push(undo) });
+}
 
 function goOn({ socket, making, prepared, planFd }: Conversation): void {
   if (!sendGo(socket)) throw initEnded(making, prepared, planFd);

@@ -3,6 +3,7 @@
 import { CLONE } from "../kernel/consts/sched.ts";
 import { describe, flagNames, toText } from "../plan/describe.ts";
 import { isNew } from "../plan/input.ts";
+import { netDevices } from "../plan/network.ts";
 import { limits } from "../plan/rlimits.ts";
 import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
 import type { Runtime } from "./runtime.ts";
@@ -50,6 +51,11 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
       phase: "birth",
       what: `raise the hard limit of ${l.name} to ${l.hard}, when it is lower`,
       ...(l.at === undefined ? {} : { at: l.at }),
+    })),
+    ...netDevices(config).map(({ from, to, at }) => ({
+      phase: "network",
+      what: `move network device ${from} into the container${to === from ? "" : ` as ${to}`}, with its addresses, and bring it up`,
+      at,
     })),
   ];
 }

@@ -33,6 +33,7 @@ const NUMBERS = {
   sendmsg: [46, 211],
   recvmsg: [47, 212],
   shutdown: [48, 210],
+  setsockopt: [54, 208],
   clone3: [435, 435],
   execve: [59, 221],
   execveat: [322, 281],

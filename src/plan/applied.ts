@@ -20,7 +20,6 @@ const present = (place: string, value: unknown): string[] => {
 const process: Later = ({ process: p }) => [...present("process.terminal", p?.terminal)];
 
 const linux: Later = ({ linux: l }) => [
-  ...present("linux.netDevices", l?.netDevices),
   ...present("linux.seccomp", l?.seccomp),
   ...present("linux.intelRdt", l?.intelRdt),
 ];
@@ -60,6 +59,16 @@ function withoutMountNamespace(config: Config): Problem[] {
   }));
 }
 
+/** Moved to where they are already. */
+function withoutNetworkNamespace(config: Config): Problem[] {
+  if (hasNamespace(config, "network")) return [];
+  return present("linux.netDevices", config.linux?.netDevices).map((at) => ({
+    at,
+    message: "needs a network namespace, for the devices to be moved into",
+    hint: 'add {"type": "network"} to linux.namespaces',
+  }));
+}
+
 /** A user namespace without a root has no one who could set the container up. */
 function mapsRoot(config: Config): Problem[] {
   if (!isNew(config, "user")) return [];
@@ -77,5 +86,11 @@ export function notApplied(config: Config): Problem[] {
     at,
     message: "this version of kontena doesn't apply it yet",
   }));
-  return [...later, ...mountProblems(config), ...withoutMountNamespace(config), ...mapsRoot(config)];
+  return [
+    ...later,
+    ...mountProblems(config),
+    ...withoutMountNamespace(config),
+    ...withoutNetworkNamespace(config),
+    ...mapsRoot(config),
+  ];
 }

@@ -1,5 +1,7 @@
 /** The network namespace (network_namespaces(7)): a new one, with its loopback interface up as programs expect it. */
-import { cell, type Failure, type Step, struct } from "../init/step.ts";
+import type { Config } from "../../spec/config.ts";
+import { inside } from "../../spec/problems.ts";
+import { cell, type Failure, type Pause, type Step, struct } from "../init/step.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
 import { AF_INET, IFF, SIOCSIFFLAGS, SOCK } from "../kernel/consts/socket.ts";
 import { isNew, namespaceAt, type PlanInput } from "./input.ts";
@@ -55,4 +57,32 @@ export function loopback({ config }: PlanInput): Step[] {
       fail,
     },
   ];
+}
+
+/** A device of the runtime's network namespace that becomes the container's ("Network Devices"). */
+export interface NetDevice {
+  from: string;
+  /** Its name in the container, or a template with `%d` for a number that the kernel chooses. */
+  to: string;
+  at: string;
+}
+
+export function netDevices({ linux }: Config): NetDevice[] {
+  return Object.entries(linux?.netDevices ?? {}).map(([from, { name }]) => ({
+    from,
+    to: name || from,
+    at: inside("linux.netDevices", from),
+  }));
+}
+
+export const isTemplate = (name: string) => name.includes("%d");
+
+/** init is in its network namespace; the runtime, which is in the devices' own, moves them there. */
+export const NETWORK: Pause = {
+  pause: "network",
+  why: "the network namespace is there, for devices to be moved into",
+};
+
+export function awaitDevices({ config }: PlanInput): Step[] {
+  return netDevices(config).length === 0 ? [] : [NETWORK];
 }

@@ -15,7 +15,7 @@ import { mountLabelCheck } from "./labels.ts";
 import { memoryPolicy } from "./memory-policy.ts";
 import { mounts } from "./mounts.ts";
 import { cgroupNamespace } from "./namespaces.ts";
-import { loopback, networkNamespace } from "./network.ts";
+import { awaitDevices, loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
 import { personality } from "./personality.ts";
@@ -55,7 +55,7 @@ export function planContainer(input: PlanInput): Plan {
       // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
       phase("user", becomeRoot(input), notDumpable()),
       phase("inherited", inherited()),
-      phase("network", [{ block: loopback(input) }]),
+      phase("network", [{ block: loopback(input) }], awaitDevices(input)),
       // The namespace's root is the cgroup that its creator is in.
       phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
       // Through the host's /proc, which is there until the root is entered.

@@ -49,6 +49,7 @@ const REQUIREMENTS = {
   busybox: { there: isStaticBusybox, from: "Debian's busybox-static" },
   setpriv: { there: () => Bun.which("setpriv") !== null, from: "Debian's util-linux" },
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
+  iproute2: { there: () => Bun.which("ip") !== null, from: "Debian's iproute2" },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
   ps: { there: () => Bun.which("ps") !== null, from: "Debian's procps" },
   "user namespaces": {

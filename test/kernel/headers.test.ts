@@ -8,6 +8,7 @@ import { IOPRIO_CLASS, IOPRIO_WHO_PROCESS } from "../../src/kernel/consts/ioprio
 import { MPOL, MPOL_F } from "../../src/kernel/consts/mempolicy.ts";
 import { MAP, PROT } from "../../src/kernel/consts/mman.ts";
 import * as mount from "../../src/kernel/consts/mount.ts";
+import * as netlink from "../../src/kernel/consts/netlink.ts";
 import { PER } from "../../src/kernel/consts/personality.ts";
 import { PR, PR_CAP_AMBIENT } from "../../src/kernel/consts/prctl.ts";
 import { RLIMIT } from "../../src/kernel/consts/resource.ts";
@@ -52,6 +53,19 @@ function askHeaders(headers: readonly string[], names: readonly string[]): Recor
 
 /** Groups of headers that can be included together, what they must agree with, and how many names at least they know. */
 const GROUPS: [string, string[], Record<string, number | bigint>, number][] = [
+  [
+    "linux/netlink.h and its relatives",
+    ["sys/socket.h", "linux/netlink.h", "linux/rtnetlink.h", "linux/if_link.h", "linux/if_addr.h"],
+    {
+      ...numbers(netlink),
+      ...netlink.NLMSG,
+      ...netlink.NLM_F,
+      ...netlink.RTM,
+      ...netlink.IFLA,
+      ...netlink.IFA_F,
+    },
+    20,
+  ],
   [
     "fcntl.h and its Linux relatives",
     ["fcntl.h", "linux/openat2.h", "linux/close_range.h", "sys/mman.h", "sys/stat.h"],

@@ -26,7 +26,6 @@ test.each([
 });
 
 test.each([
-  ["linux.netDevices", { netDevices: { eth0: {} } }],
   ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
   ["linux.intelRdt", { intelRdt: { closID: "x" } }],
   ["linux.resources.memory", { resources: { memory: { limit: 1 } } }],
@@ -105,6 +104,12 @@ describe("without a mount namespace", () => {
   test("a config that mounts nothing is fine", () => {
     expect(notApplied({ ociVersion: "1.3.0", root: { path: "/", readonly: false }, mounts: [] })).toEqual([]);
   });
+});
+
+test("network devices are moved into a network namespace, new or joined", () => {
+  const netDevices = { eth0: {} };
+  expect(inLinux({ ...withNamespaces("mount"), netDevices })).toEqual(["linux.netDevices"]);
+  expect(inLinux({ ...withNamespaces("mount", "network"), netDevices })).toEqual([]);
 });
 
 test("a user namespace maps root, or nobody could set the container up", () => {

@@ -163,6 +163,19 @@ const RULES: Rule[] = [
     at: ["linux.devices[0].path", "linux.devices[0].major"],
   },
   {
+    rule: "network devices have names, each its own in the container",
+    good: [linux({ netDevices: { eth0: {}, "eth1.100": { name: "eth%d" }, eth2: { name: "eth%d" } } })],
+    bad: linux({
+      netDevices: { a: { name: "b" }, b: {}, "c:1": {}, d: { name: "sixteen-letters-" }, e: { name: "%s" } },
+    }),
+    at: [
+      "linux.netDevices.b",
+      'linux.netDevices["c:1"]',
+      "linux.netDevices.d.name",
+      "linux.netDevices.e.name",
+    ],
+  },
+  {
     rule: "device numbers are such as the kernel has",
     good: [linux({ devices: [{ type: "b", path: "/b", major: 4095, minor: 1048575 }] })],
     bad: linux({ devices: [{ type: "b", path: "/b", major: 4096, minor: -1 }] }),
