@@ -153,6 +153,24 @@ export const eventsOptions = {
 } as const satisfies Options;
 export type EventsArguments = Arguments<typeof eventsOptions, typeof container>;
 
+export const statsOptions = {
+  format,
+  interval: { ...interval, default: "1s" },
+  "no-stream": { kind: "flag", description: "print one sample, and end" },
+  all: { kind: "flag", short: "a", description: "containers that have stopped, too" },
+} as const satisfies Options;
+export const statsPositionals = {
+  ids: {
+    label: "ID",
+    description: "the containers",
+    optional: true,
+    many: true,
+    default: "all that run",
+    completes: "container",
+  },
+} as const satisfies Positionals;
+export type StatsArguments = Arguments<typeof statsOptions, typeof statsPositionals>;
+
 export const specOptions = {
   ...bundle,
   file: {

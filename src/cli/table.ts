@@ -19,6 +19,8 @@ import {
   psPositionals,
   runOptions,
   specOptions,
+  statsOptions,
+  statsPositionals,
 } from "./arguments.ts";
 import { LATER_COMMANDS } from "./later.ts";
 import type { CommandSpec, ReadyCommand } from "./option.ts";
@@ -168,6 +170,21 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     positionals: container,
     options: eventsOptions,
     load: () => import("./commands/events.ts"),
+  },
+  {
+    name: "stats",
+    group: "look",
+    summary: "show what containers use, all in one table",
+    description:
+      "Shows CPU (100% is one processor), memory without the cache that the kernel would drop first, processes, bytes read and written, and, where the kernel counts it, the share of time in which something waited for CPU, memory or disk in the last ten seconds. On a terminal the table is drawn anew at each interval, until Ctrl-C. With --format json each sample is an array on a line of its own.",
+    examples: [
+      ["kontena stats", "a live table of all running containers"],
+      ["kontena stats --no-stream web1 web2", "one sample of two containers"],
+      ["kontena stats --format json --interval 10s", "a line of JSON every 10 seconds"],
+    ],
+    positionals: statsPositionals,
+    options: statsOptions,
+    load: () => import("./commands/stats.ts"),
   },
   {
     name: "ns",

@@ -84,11 +84,12 @@ COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _kontena; printf '%s\\n' "\${COMPREPL
 
 test("bash completes commands, options, values, containers and signals", async () => {
   expect(await complete("cr")).toEqual(["create"]);
-  expect(await complete("--root", "/r", "sta")).toEqual(["start", "state"]);
+  expect(await complete("--root", "/r", "sta")).toEqual(["start", "state", "stats"]);
   expect(await complete("run", "--det")).toEqual(["--detach"]);
   expect(await complete("list", "--format", "j")).toEqual(["json"]);
   expect(await complete("list", "--format", "=", "t")).toEqual(["table"]);
   expect(await complete("delete", "--force", "")).toEqual(["c1", "c2"]);
+  expect(await complete("stats", "c1", "c")).toEqual(["c1", "c2"]);
   expect(await complete("kill", "c1", "US")).toEqual(["USR1", "USR2"]);
   expect(await complete("completion", "z")).toEqual(["zsh"]);
 });
