@@ -173,7 +173,14 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
     Object.entries(others).map(([name, value]) => `${name}=${value}`),
     `${nofile?.soft}:${nofile?.hard}`,
     hierarchies.map((h) => `${h.version} ${h.mountpoint} ${h.options}`),
-    [runtime.rootless, runtime.cgroupManager, options.preserveFds, options.noPivot, room],
+    [
+      runtime.rootless,
+      runtime.cgroupManager,
+      options.preserveFds,
+      options.noPivot,
+      options.noNewKeyring,
+      room,
+    ],
     text.path,
     text.text,
   ];

@@ -14,6 +14,7 @@ import { syscall } from "../kernel/libc.ts";
 import { isNew } from "../plan/input.ts";
 import { JOINED, SECOND_STAGE } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
+import { keyringTexts } from "../plan/keyring.ts";
 import { EXEC_PATH } from "../plan/process.ts";
 import { bear, type Descriptors, ownDescriptors } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
@@ -155,7 +156,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
     {
       ...{ encoded, namespaces, handles, preserveFds, planFd, stateFd },
       lastCap: host.lastCap,
-      texts: cgroupTexts(input),
+      texts: [...cgroupTexts(input), ...keyringTexts(input)],
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
     },
     making.descriptors,

@@ -104,6 +104,7 @@ export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle
   // At every create, kept plan or not: what a path means can change.
   if (config.linux?.sysctl !== undefined) loadSysctl().checkSysctls(config);
   return {
+    id: options.id,
     config,
     host,
     rootfs: bundle.rootfs,
@@ -111,5 +112,6 @@ export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle
     cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
     preserveFds: options.preserveFds ?? 0,
     noPivot: options.noPivot ?? false,
+    noNewKeyring: options.noNewKeyring ?? false,
   };
 }

@@ -22,6 +22,7 @@ import {
   RESOLVE,
 } from "../kernel/consts/fcntl.ts";
 import { IOPRIO_CLASS, IOPRIO_CLASS_SHIFT, IOPRIO_WHO_PROCESS } from "../kernel/consts/ioprio.ts";
+import { KEYCTL } from "../kernel/consts/keyctl.ts";
 import { MPOL, MPOL_F } from "../kernel/consts/mempolicy.ts";
 import {
   FSCONFIG,
@@ -168,6 +169,10 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   set_mempolicy: {
     0: (value) =>
       [nameOf(MPOL, value & 0xff), flagNames(value & ~0xff, MPOL_F)].filter((f) => f !== "0").join("|"),
+  },
+  keyctl: {
+    0: (value) => nameOf(KEYCTL, value),
+    2: (value) => `0x${value.toString(16)}`,
   },
   unshare: { 0: flags(CLONE) },
   setns: { 1: flags(CLONE) },

@@ -35,6 +35,8 @@ export interface Host {
 }
 
 export interface PlanInput {
+  /** The container's. What of the plan depends on it is filled in for each container. */
+  id: string;
   config: Config;
   host: Host;
   /** Absolute path of the root file system on the host. */
@@ -45,6 +47,8 @@ export interface PlanInput {
   /** Descriptors from 3 on that the program inherits. */
   preserveFds: number;
   noPivot: boolean;
+  /** The caller's session keyring stays. */
+  noNewKeyring: boolean;
 }
 
 /** What steps that make a process what it is need of it, whether it is a container's first one or not. */

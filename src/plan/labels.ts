@@ -9,7 +9,6 @@ import type { PlanInput, ProcessInput } from "./input.ts";
 import { openForWriting } from "./procfs.ts";
 
 const PROFILE = "apparmor attribute";
-const LABEL = "selinux attribute";
 
 /** Engines write an empty string where they mean none. */
 export function hasLabels({ config }: ProcessInput): boolean {
@@ -116,20 +115,26 @@ function label(context: string): Step[] {
       EACCES: "the policy doesn't allow the caller to",
     },
   };
-  return [
-    selinuxIsThere(at),
-    openForWriting("thread-self/attr/exec", {
-      why: "what SELinux does at the next execve",
+  const write = (attribute: string, why: string): Step[] => [
+    openForWriting(`thread-self/attr/${attribute}`, {
+      why: `what SELinux does at the next ${attribute === "exec" ? "execve" : "key"}`,
       at,
-      save: LABEL,
+      save: `selinux ${attribute}`,
+      // Keys have no labels everywhere.
+      ...(attribute === "exec" ? {} : { on: { ENOENT: "leave" } }),
       fail,
     }),
     {
       call: "write",
-      args: [cell(LABEL), context, Buffer.byteLength(context)],
-      why: `the program runs as ${context}`,
+      args: [cell(`selinux ${attribute}`), context, Buffer.byteLength(context)],
+      why,
       at,
       fail,
     },
+  ];
+  return [
+    selinuxIsThere(at),
+    ...write("exec", `the program runs as ${context}`),
+    { block: write("keycreate", "its session keyring has that label too; execve ends it") },
   ];
 }

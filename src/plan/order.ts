@@ -11,6 +11,7 @@ import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
 import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
 import { joinCgroups } from "./join-cgroup.ts";
+import { sessionKeyring } from "./keyring.ts";
 import { mountLabelCheck } from "./labels.ts";
 import { memoryPolicy } from "./memory-policy.ts";
 import { mounts } from "./mounts.ts";
@@ -66,6 +67,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("devices", devices(input)),
       // Before /proc/sys becomes read-only, and while the host's /proc is there to fall back on.
       phase("procfs", throughProcfs(input)),
+      // Behind the labels: with SELinux the keyring gets the program's.
+      phase("keyring", sessionKeyring(input)),
       // A file's mask is the host's /dev/null, so this comes while the host can still be seen.
       phase("paths", maskPaths(input), readonlyPaths(input), readonlyRoot(input)),
       phase("pivot", enterRoot(input)),

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { _LINUX_CAPABILITY_VERSION_3, CAPABILITIES } from "../../src/kernel/consts/capability.ts";
 import * as fcntl from "../../src/kernel/consts/fcntl.ts";
 import { IOPRIO_CLASS, IOPRIO_WHO_PROCESS } from "../../src/kernel/consts/ioprio.ts";
+import { KEYCTL } from "../../src/kernel/consts/keyctl.ts";
 import { MPOL, MPOL_F } from "../../src/kernel/consts/mempolicy.ts";
 import { MAP, PROT } from "../../src/kernel/consts/mman.ts";
 import * as mount from "../../src/kernel/consts/mount.ts";
@@ -100,6 +101,7 @@ const GROUPS: [string, string[], Record<string, number | bigint>, number][] = [
   ["sys/mount.h", ["sys/mount.h"], { ...mount.UMOUNT, ...mount.MS }, 14],
   ["linux/prctl.h", ["linux/prctl.h"], { ...PR, ...PR_CAP_AMBIENT }, 10],
   ["linux/sched.h", ["linux/sched.h"], { ...CLONE, ...CLONE3, ...SCHED, ...SCHED_FLAG }, 26],
+  ["linux/keyctl.h", ["linux/keyctl.h"], KEYCTL, 2],
   ["linux/mempolicy.h", ["linux/mempolicy.h"], MPOL_F, 3],
   ["linux/capability.h", ["linux/capability.h"], { _LINUX_CAPABILITY_VERSION_3, ...capabilityNumbers() }, 40],
   ["errno.h", ["errno.h"], ERRNO, 120],

@@ -63,6 +63,7 @@ test.each([
     "sched_setattr(0, {policy=SCHED_DEADLINE, flags=SCHED_FLAG_RESET_ON_FORK, nice=-5, priority=0, runtime=1, deadline=2, period=3}, 0)",
   ],
   [call("ioprio_set", [1, 0, 0x4007]), "ioprio_set(IOPRIO_WHO_PROCESS, 0, IOPRIO_CLASS_BE|7)"],
+  [call("keyctl", [5, cell("k"), 0x3f1b0000]), "keyctl(KEYCTL_SETPERM, <k>, 0x3f1b0000)"],
   [call("personality", [8]), "personality(PER_LINUX32)"],
   [
     call("set_mempolicy", [0x8002, words(0x87n), 9]),

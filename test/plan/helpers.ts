@@ -39,11 +39,13 @@ type Change = Omit<Partial<PlanInput>, "config" | "host"> & { host?: Partial<Hos
 export function inputOf(config: Partial<Config>, { host, ...change }: Change = {}): PlanInput {
   return {
     config: { ociVersion: "1.3.0", ...config },
+    id: "c1",
     rootfs: "/bundle/rootfs",
     cgroupManager: "cgroupfs",
     cgroupPath: "/kontena-c1",
     preserveFds: 0,
     noPivot: false,
+    noNewKeyring: false,
     ...change,
     host: { ...HOST, ...host },
   };

@@ -37,8 +37,10 @@ describe("AppArmor:", () => {
 test("SELinux: it has to be switched on, and the label is for the next execve", () => {
   expect(callsFor({ selinuxLabel: "a:b:c:s0" }).map(short)).toEqual([
     'faccessat2(-100, "/sys/fs/selinux/enforce", 0, 0)',
-    'openat2(<procfs>, "thread-self/attr/exec", open_how, 24) = selinux attribute',
-    'write(<selinux attribute>, "a:b:c:s0", 8)',
+    'openat2(<procfs>, "thread-self/attr/exec", open_how, 24) = selinux exec',
+    'write(<selinux exec>, "a:b:c:s0", 8)',
+    'openat2(<procfs>, "thread-self/attr/keycreate", open_how, 24) = selinux keycreate',
+    'write(<selinux keycreate>, "a:b:c:s0", 8)',
   ]);
   expect(callsFor({ selinuxLabel: "a:b:c:s0" })[0]?.fail?.code).toBe("HOST_UNSUPPORTED");
 });
