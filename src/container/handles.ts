@@ -10,10 +10,10 @@ import { NAMESPACES } from "../plan/namespaces.ts";
 
 /** The descriptor of a handle. @throws KontenaError */
 export function openHandle(handle: Handle): number {
-  switch (handle.kind) {
-    case "namespace":
-      return openNamespace(handle);
-  }
+  if (handle.kind === "namespace") return openNamespace(handle);
+  // Few mounts need one.
+  const mounts = require("./mount-handles.ts") as typeof import("./mount-handles.ts");
+  return handle.kind === "tree" ? mounts.openTree(handle) : mounts.openMapping(handle);
 }
 
 /** A path of the config may be anything: it must be a namespace, and of the type that it is given as (ioctl_ns(2)). */

@@ -88,8 +88,10 @@ export interface Spawned {
 
 /** Layout of the loader's memory: code, then ops and cells, then the child's stack. */
 const CODE_SIZE = 65536;
-const OPS_SIZE = 65536;
+export const OPS_SIZE = 65536;
 const STACK_SIZE = 16384;
+/** In the loader's memory. */
+export const CHILD_STACK = { offset: OPS_SIZE, size: STACK_SIZE } as const;
 
 interface Loader {
   run(first: number): void;
@@ -99,7 +101,7 @@ interface Loader {
 let loader: Loader | undefined;
 
 /** Maps the interpreter into this process, once: written first, made executable after, never both. */
-function getLoader(): Loader {
+export function getLoader(): Loader {
   if (loader !== undefined) return loader;
   const size = CODE_SIZE + OPS_SIZE + STACK_SIZE;
   const address = syscall(

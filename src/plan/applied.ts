@@ -32,8 +32,6 @@ const hooks: Later = ({ hooks: h }) =>
 
 const mounts: Later = ({ mounts: list }) =>
   (list ?? []).flatMap((mount, i) => [
-    ...present(`mounts[${i}].uidMappings`, mount.uidMappings),
-    ...present(`mounts[${i}].gidMappings`, mount.gidMappings),
     ...(mount.options ?? []).flatMap((option, j) =>
       LATER_OPTIONS.includes(option) ? [`mounts[${i}].options[${j}]`] : [],
     ),

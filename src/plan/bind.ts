@@ -6,7 +6,9 @@ import { AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "../kernel/consts/fc
 import { OPEN_TREE } from "../kernel/consts/mount.ts";
 import { attach, setAllAttributes } from "./attach.ts";
 import { openOrMake, relative } from "./destination.ts";
+import { checkedIdMap } from "./idmap.ts";
 import type { PlanInput } from "./input.ts";
+import { opensOutside, treeCell } from "./mount-handles.ts";
 import type { ParsedOptions } from "./options.ts";
 import { guardSteps, isProc } from "./proc-guard.ts";
 import { isLink, linkBuffer, sourceName, targetOf } from "./source.ts";
@@ -18,10 +20,11 @@ export function bind(input: PlanInput, mount: Mount, options: ParsedOptions, at:
   const kind = host.sources[sourceName(mount)];
   const fail: Failure = { code: "MOUNT_FAILED", message: `cannot bind ${source} to ${path}`, path };
   if (options.words.has("copySymlink") && isLink(kind)) return copyLink(targetOf(kind), path, at, fail);
-  const tree = `${at} tree`;
+  const tree = treeCell(at);
+  const isMapped = checkedIdMap(input.config, mount, options) !== undefined;
   const destination = `${at} destination`;
   return [
-    openSource(source, options, at, tree, fail),
+    ...(opensOutside(input, mount, isMapped) ? [] : [openSource(source, options, at, tree, fail)]),
     ...setAllAttributes(tree, options, at, fail),
     openOrMake({
       path,

@@ -4,6 +4,7 @@
  */
 import type { PlanInput } from "./input.ts";
 import { namespaceHandles } from "./join.ts";
+import { type MappingHandle, mountHandles, type TreeHandle } from "./mount-handles.ts";
 import type { NamespaceType } from "./namespaces.ts";
 
 interface Common {
@@ -20,9 +21,9 @@ export interface NamespaceHandle extends Common {
   path: string;
 }
 
-export type Handle = NamespaceHandle;
+export type Handle = NamespaceHandle | TreeHandle | MappingHandle;
 
 /** Pure: what to open, in the order in which init gets it. */
 export function planHandles(input: PlanInput): Handle[] {
-  return [...namespaceHandles(input)];
+  return [...namespaceHandles(input), ...mountHandles(input)];
 }

@@ -3,6 +3,7 @@ import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { didYouMean } from "../../spec/nearest.ts";
 import type { Problem } from "../error.ts";
+import { idMapOf } from "./idmap.ts";
 import { MOUNT_DATA, mountDataSize, needsMount2 } from "./legacy-mount.ts";
 import { LATER_OPTIONS, MOUNT_OPTIONS, type ParsedOptions, parseOptions } from "./options.ts";
 import { procProblems } from "./proc-guard.ts";
@@ -73,6 +74,11 @@ const linkWords: Check = (mount, { words }, at) => {
   return [];
 };
 
+const tmpfsOnly: Check = (mount, { words }, at) => {
+  if (!words.has("copyUp") || (mount.type === "tmpfs" && !isBind(mount))) return [];
+  return one(placeOf(mount, at, "tmpcopyup"), "is an option of a tmpfs");
+};
+
 const CHECKS: readonly Check[] = [
   bindData,
   cgroupData,
@@ -81,13 +87,32 @@ const CHECKS: readonly Check[] = [
   dataFits,
   bitsWithRemount,
   linkWords,
+  tmpfsOnly,
 ];
+
+function idMapProblems(config: Config, mount: Mount, options: ParsedOptions, at: string): Problem[] {
+  const map = idMapOf(config, mount, options, at);
+  if (map === undefined) return [];
+  if ("message" in map) return [map];
+  const place = options.idmap === undefined ? at : `${at}.options[${options.idmap.index}]`;
+  if (!isBind(mount) && (mount.type === "cgroup" || mount.type === "cgroup2"))
+    return one(place, "the ids of a cgroup mount can't be mapped");
+  if (options.words.has("remount"))
+    return one(place, "ids are mapped when a mount is made, not by a remount");
+  if (needsMount2(mount, options) && !isBind(mount))
+    return one(place, "ids can't be mapped together with iversion, silent or options of more than 255 bytes");
+  return [];
+}
 
 /** What makes the mounts of a config impossible. */
 export function mountProblems(config: Config): Problem[] {
   const own = (config.mounts ?? []).flatMap((mount, i) => {
     const options = parseOptions(mount.options ?? []);
-    return CHECKS.flatMap((check) => check(mount, options, `mounts[${i}]`));
+    const at = `mounts[${i}]`;
+    return [
+      ...CHECKS.flatMap((check) => check(mount, options, at)),
+      ...idMapProblems(config, mount, options, at),
+    ];
   });
   return [...own, ...procProblems(config)];
 }

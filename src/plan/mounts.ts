@@ -9,6 +9,7 @@ import { bind } from "./bind.ts";
 import { cgroupMount } from "./cgroup.ts";
 import { type Destination, openOrMake, swept } from "./destination.ts";
 import { insteadOf, openFileSystem } from "./filesystem.ts";
+import { checkedIdMap, mapIds } from "./idmap.ts";
 import type { PlanInput } from "./input.ts";
 import { mountContext } from "./labels.ts";
 import { legacyMount, needsMount2 } from "./legacy-mount.ts";
@@ -57,6 +58,7 @@ function fileSystem(input: PlanInput, mount: Mount, options: ParsedOptions, at: 
   const asked = { set: flagsOf(options), flags: options.flags, data };
   return [
     ...openFileSystem(mount, asked, at, mounted, fail, insteadOf(input, type)),
+    ...(checkedIdMap(input.config, mount, options) === undefined ? [] : [mapIds(mounted, at, fail)]),
     openOrMake(place),
     ...guard,
     ...attach(mounted, place.save, options, at, fail),

@@ -19,8 +19,8 @@ interface Row {
   /** Propagation type, and whether it goes down the tree. */
   propagation?: number;
   recursive?: true;
-  /** The ids of the mount are mapped; with what is mounted below when "recursive". */
-  idmap?: "one" | "recursive";
+  /** The ids of the mount are mapped; with what is mounted below when true. */
+  idmap?: { recursive: boolean };
   /** Words that have no value. */
   word?: Word;
 }
@@ -81,8 +81,8 @@ const ROWS: [string, Row][] = [
   ["rbind", { bind: "recursive" }],
   ["remount", { word: "remount" }],
   ["tmpcopyup", { word: "copyUp" }],
-  ["idmap", { idmap: "one" }],
-  ["ridmap", { idmap: "recursive" }],
+  ["idmap", { idmap: { recursive: false } }],
+  ["ridmap", { idmap: { recursive: true } }],
   ["copy-symlink", { word: "copySymlink" }],
   ["src-nofollow", { word: "sourceNoFollow" }],
   ["dest-nofollow", { word: "destinationNoFollow" }],
@@ -93,7 +93,7 @@ const ROWS: [string, Row][] = [
 ];
 
 /** Options that this version refuses by name rather than hand them to the file system as data. */
-export const LATER_OPTIONS: readonly string[] = ["tmpcopyup", "idmap", "ridmap"];
+export const LATER_OPTIONS: readonly string[] = ["tmpcopyup"];
 
 let table: Map<string, Row> | undefined;
 
@@ -115,7 +115,8 @@ export interface ParsedOptions extends Attributes {
   /** MS_* bits of the file system that only mount(2) takes. */
   bits: number;
   bind: "one" | "recursive" | undefined;
-  idmap: "one" | "recursive" | undefined;
+  /** Ids are mapped; `text` is a mapping in crun's grammar. */
+  idmap: { recursive: boolean; index: number; text?: string } | undefined;
   words: ReadonlySet<Word>;
   propagation: { type: number; recursive: boolean }[];
   /** `key=value` and bare words for the file system. */
@@ -152,6 +153,9 @@ function addData(parsed: ParsedOptions, option: string, index: number): void {
   }
 }
 
+/** crun's way to give the mappings with the option. */
+const IDMAP = /^(r?idmap)=(.*)$/s;
+
 /** Reads the options from first to last; a later one wins over an earlier one. */
 export function parseOptions(options: readonly string[]): ParsedOptions {
   table ??= new Map(ROWS);
@@ -170,7 +174,8 @@ export function parseOptions(options: readonly string[]): ParsedOptions {
     superblock: [],
   };
   options.forEach((option, index) => {
-    const row = table?.get(option);
+    const map = IDMAP.exec(option);
+    const row = table?.get(map?.[1] ?? option);
     if (row === undefined) {
       addData(parsed, option, index);
       return;
@@ -179,7 +184,8 @@ export function parseOptions(options: readonly string[]): ParsedOptions {
     if (row.flag !== undefined) parsed.flags.push(row.flag);
     if (row.bit !== undefined) parsed.bits = row.given ? parsed.bits | row.bit : parsed.bits & ~row.bit;
     if (row.bind !== undefined) parsed.bind = row.bind;
-    if (row.idmap !== undefined) parsed.idmap = row.idmap;
+    if (row.idmap !== undefined)
+      parsed.idmap = { ...row.idmap, index, ...(map?.[2] === undefined ? {} : { text: map[2] }) };
     if (row.word !== undefined) words.add(row.word);
     if (row.propagation !== undefined)
       parsed.propagation.push({ type: row.propagation, recursive: row.recursive ?? false });
