@@ -6,6 +6,7 @@
 import { openSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
+import type { Hierarchy } from "../plan/input.ts";
 import { joinsByItself } from "../plan/join-cgroup.ts";
 import type { Cgroup, CgroupRequest, Driver } from "./cgroup.ts";
 import {
@@ -20,6 +21,9 @@ import {
   unifiedOf,
 } from "./directories.ts";
 import { refuseFrozen, thawTree } from "./freezer.ts";
+import { applyLateLimits, applyLimits, updateLimits } from "./limits.ts";
+import { refuseThreaded } from "./v2/controllers.ts";
+import { giveAway, ownerOf } from "./v2/ownership.ts";
 
 /**
  * A cgroup with processes in it is refused: cleaning up would kill them (config-linux.md, "Control groups": such a cgroup
@@ -37,15 +41,36 @@ function plan({ input }: CgroupRequest): Cgroup {
       path: used[0] as string,
       hint: "each container needs a cgroup of its own",
     });
-  return { manager: "cgroupfs", path, hierarchies, directories, made };
+  const { resources } = input.config.linux ?? {};
+  return { manager: "cgroupfs", path, hierarchies, directories, made, ...(resources ? { resources } : {}) };
 }
 
-function make(_request: CgroupRequest, cgroup: Cgroup): void {
-  makeDirectories(cgroup.made);
+/** The directories of some hierarchies, those above included. */
+function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
   cgroup.hierarchies.forEach((h, i) => {
-    if (h.options.includes("cpuset")) fillCpuset(cgroup.directories[i] as string, h.mountpoint);
+    if (!where(h)) return;
+    const directory = cgroup.directories[i] as string;
+    makeDirectories(cgroup.made.filter((path) => path === directory || directory.startsWith(`${path}/`)));
+    if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
   });
+}
+
+/**
+ * Whether v1's part is made while init makes its network namespace. Root only: it has the right to, and a container that goes
+ * without a cgroup has another plan.
+ */
+function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
+  return input.host.uid === 0 && cgroup.hierarchies.some((h) => h.version === 1);
+}
+
+function make(request: CgroupRequest, cgroup: Cgroup): void {
+  const late = isLate(request, cgroup);
+  makeIn(cgroup, (h) => h.version === 2 || !late);
   refuseFrozen(cgroup);
+  if (!late) applyLimits(request, cgroup);
+  const unified = unifiedOf(cgroup);
+  // Directly below the root nothing is threaded.
+  if (unified !== undefined && cgroup.path.lastIndexOf("/") > 0) refuseThreaded(unified);
 }
 
 function birthplace(cgroup: Cgroup): number | undefined {
@@ -53,16 +78,19 @@ function birthplace(cgroup: Cgroup): number | undefined {
   return directory === undefined ? undefined : openSync(directory, "r");
 }
 
-function adopt({ input }: CgroupRequest, cgroup: Cgroup, pid: number): void {
-  if (!joinsByItself(input))
-    joinCgroup(
-      directoriesOf(cgroup, (h) => h.version === 1),
-      pid,
-    );
-}
-
-function update(): void {
-  throw new RangeError("not yet");
+function adopt(request: CgroupRequest, cgroup: Cgroup, pid: number): void {
+  const v1 = (h: Hierarchy) => h.version === 1;
+  if (isLate(request, cgroup)) {
+    makeIn(cgroup, v1);
+    refuseFrozen(cgroup);
+    applyLimits(request, cgroup);
+  }
+  if (!joinsByItself(request.input)) joinCgroup(directoriesOf(cgroup, v1), pid);
+  applyLateLimits(request, cgroup);
+  const owner = ownerOf(request.input);
+  const unified = unifiedOf(cgroup);
+  if (unified !== undefined && owner !== undefined && owner !== request.input.host.uid)
+    giveAway(unified, owner);
 }
 
 function remove(cgroup: Cgroup): void {
@@ -70,4 +98,4 @@ function remove(cgroup: Cgroup): void {
   removeMade(cgroup);
 }
 
-export const cgroupfs: Driver = { plan, make, birthplace, adopt, update, remove };
+export const cgroupfs: Driver = { plan, make, birthplace, adopt, update: updateLimits, remove };

@@ -5,6 +5,7 @@
 import { closeSync, constants, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
+import { asksForNothing } from "../cgroup/limits.ts";
 import { KontenaError } from "../error.ts";
 import { bufferOffset, HEAD_SIZE } from "../init/encode.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
@@ -142,9 +143,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   planCgroup(runtime, prepared, making);
   writeState(directory, state);
   makeFifo(directory);
-  // On v1 init needs its cgroups only some time after its birth, and makes its network namespace meanwhile.
-  const late = isLate(prepared);
-  const cgroupFd = late ? undefined : prepareCgroup(runtime, prepared, making);
+  const cgroupFd = prepareCgroup(runtime, prepared, making);
   const { encoded, handles, namespaces, input } = prepared;
   const { own } = making.descriptors;
   const stateFd = own(syscall("openat", AT_FDCWD, directory, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0));
@@ -164,7 +163,6 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   adopt(making, pid, pidfd);
 
   const talk: Conversation = { runtime, options, prepared, making, planFd, socket };
-  if (late) prepareCgroup(runtime, prepared, making);
   const pauses = prepared.pauses[0] === JOINED.pause ? afterJoining(talk) : prepared.pauses;
   prepareInit(talk);
   goOn(talk);
@@ -249,11 +247,6 @@ function makeFifo(directory: string): void {
   syscall("fchmodat", AT_FDCWD, path, 0o622);
 }
 
-/** Nobody is born into a cgroup of v1; and root doesn't go without, which would change the plan. */
-function isLate({ input }: Pick<Compiled, "input">): boolean {
-  return input.host.uid === 0 && input.host.hierarchies.every((h) => h.version === 1);
-}
-
 function cgroupRequest(runtime: Runtime, { id }: StoredState, { input }: Compiled): CgroupRequest {
   return { id, input, warn: runtime.warn };
 }
@@ -283,10 +276,9 @@ function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): nu
 /** A user without rights on the cgroups runs containers without limits, as long as the config doesn't ask for any. */
 function mayGoWithout({ input }: Pick<Compiled, "input">, error: unknown): boolean {
   if (!(error instanceof KontenaError) || error.code !== "CGROUP_FAILED") return false;
-  const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "") && !isLate({ input });
-  return (
-    refused && input.config.linux?.cgroupsPath === undefined && input.config.linux?.resources === undefined
-  );
+  const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "");
+  const { cgroupsPath, resources } = input.config.linux ?? {};
+  return refused && cgroupsPath === undefined && (resources === undefined || asksForNothing(resources));
 }
 
 function withoutCgroup(prepared: Compiled, making: Making): undefined {

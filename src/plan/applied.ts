@@ -24,9 +24,6 @@ const linux: Later = ({ linux: l }) => [
   ...present("linux.intelRdt", l?.intelRdt),
 ];
 
-const resources: Later = ({ linux: l }) =>
-  Object.entries(l?.resources ?? {}).flatMap(([name, value]) => present(`linux.resources.${name}`, value));
-
 const hooks: Later = ({ hooks: h }) =>
   Object.entries(h ?? {}).flatMap(([name, value]) => present(`hooks.${name}`, value));
 
@@ -37,7 +34,7 @@ const mounts: Later = ({ mounts: list }) =>
     ),
   ]);
 
-const LATER: readonly Later[] = [process, linux, resources, hooks, mounts];
+const LATER: readonly Later[] = [process, linux, hooks, mounts];
 
 /** Without a mount namespace these would change the host, so they are refused, in every version. */
 function withoutMountNamespace(config: Config): Problem[] {

@@ -26,9 +26,6 @@ test.each([
 test.each([
   ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
   ["linux.intelRdt", { intelRdt: { closID: "x" } }],
-  ["linux.resources.memory", { resources: { memory: { limit: 1 } } }],
-  ["linux.resources.pids", { resources: { pids: { limit: 1 } } }],
-  ["linux.resources.unified", { resources: { unified: { "memory.high": "1" } } }],
 ])("%s is refused by its name", (place, linux) => {
   expect(inLinux(linux)).toEqual([place]);
 });
@@ -38,7 +35,7 @@ test("a property that asks for nothing is nothing to apply", () => {
     placesOf({ process: { terminal: false, apparmorProfile: "" }, hooks: {}, annotations: { a: "b" } }),
   ).toEqual([]);
   expect(inLinux({ devices: [], sysctl: {}, resources: {}, maskedPaths: [] })).toEqual([]);
-  expect(inLinux({ resources: { memory: {}, devices: [] } })).toEqual([]);
+  expect(inLinux({ resources: { memory: { limit: 1 }, devices: [{ allow: true }] } })).toEqual([]);
   expect(placesOf({ hooks: { prestart: [] } })).toEqual([]);
 });
 

@@ -1,0 +1,61 @@
+/** `linux.resources` as a whole put in force on a cgroup that is there, at create and by `update`; for every driver. */
+import type { Resources } from "../../spec/resources.ts";
+import type { Cgroup, CgroupRequest } from "./cgroup.ts";
+import { applyResources, factsOf } from "./control.ts";
+import { applyDevices } from "./devices/apply.ts";
+import { deviceRules, forbidsByName } from "./devices/rules.ts";
+import { unifiedOf } from "./directories.ts";
+import type { Facts } from "./item.ts";
+import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
+import { enableControllers } from "./v2/controllers.ts";
+
+/** The v2 controllers of the container's cgroup enabled, and facts about it. */
+function prepared(cgroup: Cgroup, resources: Resources): Facts {
+  const directory = unifiedOf(cgroup);
+  if (directory === undefined) return factsOf(cgroup);
+  const needed = neededControllers(resources);
+  // Beside v1, v2 has what nobody has asked for.
+  if (needed.size === 0 && cgroup.hierarchies.length > 1) return factsOf(cgroup);
+  const top = directory.slice(0, directory.length - cgroup.path.length) || "/";
+  return factsOf(cgroup, enableControllers(top, directory, needed));
+}
+
+/**
+ * Before there is a process, which is then born under all limits.
+ * @throws KontenaError RESOURCE_FAILED
+ */
+export function applyLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
+  const { resources, devices } = input.config.linux ?? {};
+  const facts = prepared(cgroup, resources ?? {});
+  if (resources !== undefined) applyResources(cgroup, resources, facts, warn);
+  const asked = resources?.devices !== undefined;
+  applyDevices(cgroup, deviceRules(resources?.devices, devices), { asked, fresh: true, warn });
+}
+
+/** What no process could be born under. */
+export function applyLateLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
+  const { pids } = input.config.linux?.resources ?? {};
+  if (pids !== undefined) applyResources(cgroup, { pids }, factsOf(cgroup), warn, true);
+}
+
+/**
+ * A change while the container runs; `cgroup.resources` has the whole afterwards.
+ * @throws KontenaError RESOURCE_FAILED; what was written before that holds, and isn't in `cgroup.resources`
+ */
+export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
+  const all = mergeResources(cgroup.resources ?? {}, change);
+  const touched = touchedBy(change, all);
+  const facts = prepared(cgroup, touched);
+  applyResources(cgroup, touched, facts, warn);
+  applyResources(cgroup, touched, facts, warn, true);
+  if (change.devices !== undefined)
+    applyDevices(cgroup, deviceRules(change.devices, undefined), { asked: true, fresh: false, warn });
+  cgroup.resources = all;
+}
+
+/** Whether a container can do without a cgroup: no limit, and no device forbidden by name (see devices/apply.ts). */
+export function asksForNothing(resources: Resources): boolean {
+  const none: Facts = { where: () => undefined, read: () => undefined };
+  const limits = resourceItems(resources, none).filter((item) => !("notice" in item));
+  return limits.length === 0 && !forbidsByName(deviceRules(resources.devices, undefined));
+}

@@ -1,0 +1,103 @@
+import { describe, expect, test } from "bun:test";
+import type { Resources } from "../../spec/resources.ts";
+import { asksForNothing } from "../../src/cgroup/limits.ts";
+import { mergeResources, neededControllers, touchedBy } from "../../src/cgroup/resources.ts";
+import { itemsOf, onV1, onV2 } from "./facts.ts";
+
+test("no limits are no files", () => {
+  for (const facts of [onV1(), onV2()]) {
+    expect(itemsOf({}, facts)).toEqual([]);
+    expect(itemsOf({ memory: {}, cpu: {}, blockIO: {}, network: {}, rdma: {}, unified: {} }, facts)).toEqual(
+      [],
+    );
+  }
+});
+
+test("the controllers that v2 has to have are those of the limits", () => {
+  const all: Resources = {
+    memory: { limit: 1 },
+    cpu: { cpus: "0" },
+    pids: { limit: 1 },
+    blockIO: { weight: 1 },
+    hugepageLimits: [],
+    rdma: {},
+    unified: { "misc.max": "x 1" },
+  };
+  expect([...neededControllers(all)].sort()).toEqual(
+    ["cpu", "cpuset", "hugetlb", "io", "memory", "misc", "pids", "rdma"].sort(),
+  );
+  expect([...neededControllers({ cpu: { shares: 5 } })]).toEqual(["cpu"]);
+  expect([...neededControllers({})]).toEqual([]);
+});
+
+describe("a change", () => {
+  const before: Resources = {
+    memory: { limit: 100, swap: 200 },
+    cpu: { shares: 5, cpus: "0" },
+    pids: { limit: 9 },
+  };
+
+  test("replaces what it names, and nothing else", () => {
+    expect(mergeResources(before, { memory: { limit: 150 }, pids: { limit: 0 } })).toEqual({
+      memory: { limit: 150, swap: 200 },
+      cpu: { shares: 5, cpus: "0" },
+      pids: { limit: 0 },
+    });
+    expect(mergeResources({}, { cpu: { quota: 5 } })).toEqual({ cpu: { quota: 5 } });
+  });
+
+  test("of 0 and empty strings, as engines write what nobody has set, changes nothing", () => {
+    const change: Resources = { memory: { limit: 0, reservation: 0 }, cpu: { shares: 0, cpus: "" } };
+    expect(mergeResources(before, change)).toEqual(before);
+  });
+
+  test("of 0 where that means something is a change", () => {
+    const change: Resources = { memory: { swappiness: 0 }, cpu: { idle: 0, burst: 0 } };
+    expect(mergeResources(before, change)).toEqual({
+      ...before,
+      memory: { limit: 100, swap: 200, swappiness: 0 },
+      cpu: { shares: 5, cpus: "0", idle: 0, burst: 0 },
+    });
+  });
+
+  test("of devices replaces the whole list", () => {
+    const rules = (major: number): Resources => ({
+      devices: [{ allow: true, type: "c", major, access: "r" }],
+    });
+    expect(mergeResources(rules(1), rules(2))).toEqual(rules(2));
+  });
+
+  test("touches whole groups, whose values depend on each other", () => {
+    const change: Resources = { memory: { limit: 150 } };
+    expect(touchedBy(change, mergeResources(before, change))).toEqual({ memory: { limit: 150, swap: 200 } });
+  });
+});
+
+describe("a container can do without a cgroup", () => {
+  test.each([
+    ["no limit", {}],
+    ["values that nobody has set", { blockIO: { weight: 0 }, cpu: { shares: 0 }, pids: { limit: -1 } }],
+    [
+      "everybody's list of devices",
+      {
+        devices: [
+          { allow: false, access: "rwm" },
+          { allow: true, type: "c", major: 10 },
+        ],
+      },
+    ],
+  ])("with %s", (_, resources) => {
+    expect(asksForNothing(resources as Resources)).toBe(true);
+  });
+
+  test.each([
+    ["a limit", { memory: { limit: 1 } }],
+    ["a limit on processes", { pids: { limit: 100 } }],
+    [
+      "a device forbidden by name",
+      { devices: [{ allow: true }, { allow: false, type: "c", major: 10, minor: 232 }] },
+    ],
+  ])("but not with %s", (_, resources) => {
+    expect(asksForNothing(resources as Resources)).toBe(false);
+  });
+});
