@@ -102,7 +102,7 @@ const memory = new Map<string, Remembered>();
 export function compile(runtime: Runtime, options: CreateOptions): Compiled {
   checkId(options.id);
   const text = readBundle(options.bundle, options.config);
-  checkPreserved(options.preserveFds ?? 0);
+  checkPreserved(options);
   const facts = gatherHost();
   const key = keyOf(runtime, options, text, facts);
   const known = memory.get(key) ?? readStored(runtime, key);
@@ -177,6 +177,7 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
       runtime.rootless,
       runtime.cgroupManager,
       options.preserveFds,
+      options.listenFds,
       options.noPivot,
       options.noNewKeyring,
       room,

@@ -21,6 +21,13 @@ export interface CreateOptions {
   noNewKeyring?: boolean;
   /** How many descriptors from 3 on the program inherits. */
   preserveFds?: number;
+  /** How many of the service manager's sockets come first, from 3 on (sd_listen_fds(3)). */
+  listenFds?: number;
+}
+
+/** All descriptors from 3 on that the program inherits. */
+export function preservedOf({ preserveFds = 0, listenFds = 0 }: CreateOptions): number {
+  return listenFds + preserveFds;
 }
 
 /**
@@ -80,7 +87,9 @@ function isRelativeBind(mount: Mount): boolean {
  * The descriptors to preserve have to be the caller's. Bun opens some of its own as it starts, at the lowest numbers that
  * are free: one that the caller didn't pass may be such a one.
  */
-export function checkPreserved(count: number): void {
+export function checkPreserved(options: CreateOptions): void {
+  const count = preservedOf(options);
+  const { listenFds = 0 } = options;
   for (let fd = 3; fd < 3 + count; fd++) {
     let target: string | undefined;
     try {
@@ -89,10 +98,24 @@ export function checkPreserved(count: number): void {
       // told below
     }
     if (target !== undefined && !/^anon_inode:\[(eventpoll|eventfd)\]$/.test(target)) continue;
-    throw new KontenaError("USAGE", `--preserve-fds ${count}: descriptor ${fd} isn't open`, {
-      hint: `it means descriptors 3 to ${2 + count}, all of them`,
+    const listened = fd < 3 + listenFds;
+    const option = listened ? `LISTEN_FDS=${listenFds}` : `--preserve-fds ${count - listenFds}`;
+    const [first, last] = listened ? [3, 2 + listenFds] : [3 + listenFds, 2 + count];
+    throw new KontenaError("USAGE", `${option}: descriptor ${fd} isn't open`, {
+      hint: `it means descriptors ${first} to ${last}, all of them`,
     });
   }
+}
+
+/**
+ * What a service manager tells by variables, made true for the program: sockets begin at 3, and it is process 1
+ * (sd_listen_fds(3)).
+ */
+function withServiceVariables(config: Config, { listenFds = 0 }: CreateOptions): Config {
+  if (listenFds === 0 || config.process === undefined) return config;
+  const env = (config.process.env ?? []).filter((entry) => !/^LISTEN_(FDS|PID)=/.test(entry));
+  env.push(`LISTEN_FDS=${listenFds}`, "LISTEN_PID=1");
+  return { ...config, process: { ...config.process, env } };
 }
 
 const loadSysctl = () => require("./sysctl.ts") as typeof import("./sysctl.ts");
@@ -100,7 +123,8 @@ const loadSysctl = () => require("./sysctl.ts") as typeof import("./sysctl.ts");
 /** The planner's input, for a config that has been checked. */
 export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle, host: Host): PlanInput {
   const given = absoluteSources(bundle.config, bundle.path);
-  const config = defaultMappings(impliedUserNamespace(runtime, given, host), host);
+  const mapped = defaultMappings(impliedUserNamespace(runtime, given, host), host);
+  const config = withServiceVariables(mapped, options);
   // At every create, kept plan or not: what a path means can change.
   if (config.linux?.sysctl !== undefined) loadSysctl().checkSysctls(config);
   return {
@@ -110,7 +134,7 @@ export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle
     rootfs: bundle.rootfs,
     cgroupManager: runtime.cgroupManager,
     cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
-    preserveFds: options.preserveFds ?? 0,
+    preserveFds: preservedOf(options),
     noPivot: options.noPivot ?? false,
     noNewKeyring: options.noNewKeyring ?? false,
   };

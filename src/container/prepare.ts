@@ -41,7 +41,7 @@ export function prepareBundle(
 export function prepare(runtime: Runtime, options: CreateOptions): Prepared {
   checkId(options.id);
   const text = readBundle(options.bundle, options.config);
-  checkPreserved(options.preserveFds ?? 0);
+  checkPreserved(options);
   const warn = ({ message, at, hint }: Problem) => runtime.warn(message, { at, ...(hint ? { hint } : {}) });
   return prepareBundle(runtime, options, text, gatherHost(), warn);
 }

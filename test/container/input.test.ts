@@ -87,6 +87,16 @@ describe("the planner's input", () => {
     });
   });
 
+  test("has the service manager's sockets first, and the variables that tell of them", () => {
+    const config = {
+      process: { cwd: "/", env: ["A=1", "LISTEN_FDS=9", "LISTEN_PID=9", "LISTEN_FDNAMES=x"] },
+    };
+    const input = of(config, HOST, {}, { listenFds: 2, preserveFds: 3 });
+    expect(input.preserveFds).toBe(5);
+    expect(input.config.process?.env).toEqual(["A=1", "LISTEN_FDNAMES=x", "LISTEN_FDS=2", "LISTEN_PID=1"]);
+    expect(of(config, HOST, {}, { preserveFds: 3 }).config.process?.env).toEqual(config.process.env);
+  });
+
   test("has no cgroup when cgroups are disabled", () => {
     expect(of({}, HOST, { cgroupManager: "disabled" }).cgroupPath).toBeUndefined();
   });
@@ -117,10 +127,14 @@ describe("the planner's input", () => {
 
 describe("preserved descriptors", () => {
   test("none is always right", () => {
-    expect(() => checkPreserved(0)).not.toThrow();
+    expect(() => checkPreserved({ id: "c1", bundle: "." })).not.toThrow();
   });
 
   test("that aren't open are refused by number", () => {
-    expect(() => checkPreserved(5000)).toThrow(/--preserve-fds 5000: descriptor \d+ isn't open/);
+    const check = (options: object) => checkPreserved({ id: "c1", bundle: ".", ...options });
+    expect(() => check({ preserveFds: 5000 })).toThrow(/^--preserve-fds 5000: descriptor \d+ isn't open/);
+    expect(() => check({ listenFds: 5000, preserveFds: 1 })).toThrow(
+      /^LISTEN_FDS=5000: descriptor \d+ isn't/,
+    );
   });
 });

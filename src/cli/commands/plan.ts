@@ -1,6 +1,7 @@
 import { resolve } from "node:path";
 import type { CreateOptions } from "../../container/create.ts";
 import type { CreateArguments } from "../arguments.ts";
+import { listenFds } from "../service.ts";
 
 type PlanArguments = Pick<
   CreateArguments,
@@ -15,6 +16,7 @@ export function planOptions(id: string, args: PlanArguments): CreateOptions {
     noPivot: args["no-pivot"],
     noNewKeyring: args["no-new-keyring"],
     preserveFds: args["preserve-fds"] ?? 0,
+    listenFds: listenFds(process.env, process.pid),
     ...(args.config !== undefined && { config: resolve(args.config) }),
   };
 }
