@@ -144,6 +144,18 @@ export function protectedPathsAreAbsolute({ linux }: Config): Problem[] {
   );
 }
 
+/** Names in the root of the resctrl file system that are no groups'. */
+const RESCTRL_NAMES = [".", "..", "info", "mon_data", "mon_groups"];
+
+/** "IntelRdt": closID is a sub-directory's name; `/` is the root group. */
+export function closIdIsName({ linux }: Config): Problem[] {
+  const id = linux?.intelRdt?.closID;
+  if (!id || id === "/") return [];
+  if (!id.includes("/") && !RESCTRL_NAMES.includes(id)) return [];
+  const message = `expected a directory's name, or "/" for the root group, received ${JSON.stringify(id)}`;
+  return [{ at: "linux.intelRdt.closID", message }];
+}
+
 /** "Personality": no flag is supported. */
 export function personalityHasNoFlags({ linux }: Config): Problem[] {
   if (!linux?.personality?.flags?.length) return [];
@@ -227,6 +239,7 @@ export const LINUX_CHECKS = [
   sysctlsAreNamespaced,
   sysctlsAreDistinct,
   protectedPathsAreAbsolute,
+  closIdIsName,
   personalityHasNoFlags,
   memoryPolicyIsSettable,
   seccompErrnosHaveUse,

@@ -21,6 +21,7 @@ export const ERROR_CODES = {
   ID_MAPPING_FAILED: "the user namespace's id mappings couldn't be written",
   CGROUP_FAILED: "a cgroup couldn't be made, entered or removed",
   RESOURCE_FAILED: "a limit of linux.resources couldn't be applied",
+  RDT_FAILED: "a group of the resctrl file system couldn't be made or entered",
   ROOT_FAILED: "the root file system couldn't be set up",
   MOUNT_FAILED: "a mount couldn't be made",
   DEVICE_FAILED: "a device node couldn't be made",

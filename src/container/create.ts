@@ -67,6 +67,8 @@ interface Making {
   descriptors: Descriptors;
   /** What has been done outside of the container, undone in the opposite order while init is there still. */
   undoing: (() => void)[];
+  /** Puts init into its resctrl groups, where the config asks for any. */
+  enterRdt?: (pid: number) => void;
 }
 
 function firstState(options: CreateOptions, prepared: Compiled): StoredState {
@@ -133,6 +135,7 @@ function undo(runtime: Runtime, { directory, state, pidfd, undoing }: Making): v
   }
   try {
     if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+    if (state.resctrl !== undefined) rdt().leaveRdt(state.resctrl);
   } finally {
     removeDirectory(directory);
   }
@@ -141,6 +144,7 @@ function undo(runtime: Runtime, { directory, state, pidfd, undoing }: Making): v
 function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, making: Making): Container {
   const { directory, state } = making;
   planCgroup(runtime, prepared, making);
+  planRdt(prepared, making);
   writeState(directory, state);
   makeFifo(directory);
   const cgroupFd = prepareCgroup(runtime, prepared, making);
@@ -257,6 +261,20 @@ function planCgroup(runtime: Runtime, prepared: Compiled, { state }: Making): vo
   state.cgroup = driverOf(cgroupManager).plan(cgroupRequest(runtime, state, prepared));
 }
 
+/** Loaded when a config has use for it. */
+const rdt = () => require("./rdt.ts") as typeof import("./rdt.ts");
+
+function planRdt({ input }: Compiled, making: Making): void {
+  const asked = input.config.linux?.intelRdt;
+  if (asked === undefined) return;
+  const { enterRdt, planRdt, resctrlRoot } = rdt();
+  const root = resctrlRoot();
+  const plan = planRdt(asked, making.state.id, root);
+  const { schemata: _, ...groups } = plan;
+  making.state.resctrl = groups;
+  making.enterRdt = (pid) => enterRdt(plan, pid, root);
+}
+
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
 function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): number | undefined {
   const { cgroup } = making.state;
@@ -292,7 +310,7 @@ function withoutCgroup(prepared: Compiled, making: Making): undefined {
 }
 
 /** Between birth and the first batch: what only somebody outside can do to init. */
-function prepareInit({ runtime, prepared, making: { state } }: Conversation): void {
+function prepareInit({ runtime, prepared, making: { state, enterRdt } }: Conversation): void {
   const { input } = prepared;
   const { cgroup, pid } = state;
   if (cgroup !== undefined)
@@ -300,6 +318,7 @@ function prepareInit({ runtime, prepared, making: { state } }: Conversation): vo
   if (isNew(input.config, "user")) writeMappings(input, pid);
   raiseLimits(input, pid);
   setOomScoreAdj(input, pid);
+  enterRdt?.(pid);
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */

@@ -12,6 +12,7 @@ import {
   withLock,
 } from "./directory.ts";
 import { killInit } from "./kill.ts";
+import type { RdtGroups } from "./rdt.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
 import { readStat } from "./task.ts";
@@ -50,8 +51,14 @@ export function removeLocked(directory: string, id: string, force: boolean): voi
   if (state !== undefined) {
     endProcess(state);
     if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+    if (state.resctrl !== undefined) removeGroups(state.resctrl);
   }
   removeDirectory(directory);
+}
+
+function removeGroups(groups: RdtGroups): void {
+  const { leaveRdt } = require("./rdt.ts") as typeof import("./rdt.ts");
+  leaveRdt(groups);
 }
 
 /** SIGKILL, and waiting until the process is gone: what it holds can be removed only then. A child is reaped as well. */

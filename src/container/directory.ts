@@ -27,6 +27,7 @@ import { ERRNO } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { checkId } from "./id.ts";
+import type { RdtGroups } from "./rdt.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** state.json. */
@@ -49,6 +50,7 @@ export interface StoredState {
   /** uid of the caller of create. */
   owner: number;
   cgroup?: Cgroup;
+  resctrl?: RdtGroups;
 }
 
 export const STATE = "state.json";

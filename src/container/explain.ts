@@ -52,6 +52,15 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
       what: `raise the hard limit of ${l.name} to ${l.hard}, when it is lower`,
       ...(l.at === undefined ? {} : { at: l.at }),
     })),
+    ...(config.linux?.intelRdt === undefined
+      ? []
+      : [
+          {
+            phase: "birth",
+            what: `write the process's number to the tasks of resctrl group ${config.linux.intelRdt.closID || "CONTAINER-ID"}`,
+            at: "linux.intelRdt",
+          },
+        ]),
     ...netDevices(config).map(({ from, to, at }) => ({
       phase: "network",
       what: `move network device ${from} into the container${to === from ? "" : ` as ${to}`}, with its addresses, and bring it up`,

@@ -19,10 +19,7 @@ const present = (place: string, value: unknown): string[] => {
 
 const process: Later = ({ process: p }) => [...present("process.terminal", p?.terminal)];
 
-const linux: Later = ({ linux: l }) => [
-  ...present("linux.seccomp", l?.seccomp),
-  ...present("linux.intelRdt", l?.intelRdt),
-];
+const linux: Later = ({ linux: l }) => [...present("linux.seccomp", l?.seccomp)];
 
 const hooks: Later = ({ hooks: h }) =>
   Object.entries(h ?? {}).flatMap(([name, value]) => present(`hooks.${name}`, value));

@@ -25,7 +25,6 @@ test.each([
 
 test.each([
   ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
-  ["linux.intelRdt", { intelRdt: { closID: "x" } }],
 ])("%s is refused by its name", (place, linux) => {
   expect(inLinux(linux)).toEqual([place]);
 });

@@ -176,6 +176,16 @@ const RULES: Rule[] = [
     ],
   },
   {
+    rule: "a class of service is a directory's name, or the root group",
+    good: [
+      linux({ intelRdt: { closID: "gold" } }),
+      linux({ intelRdt: { closID: "/" } }),
+      linux({ intelRdt: {} }),
+    ],
+    bad: linux({ intelRdt: { closID: "../gold" } }),
+    at: "linux.intelRdt.closID",
+  },
+  {
     rule: "device numbers are such as the kernel has",
     good: [linux({ devices: [{ type: "b", path: "/b", major: 4095, minor: 1048575 }] })],
     bad: linux({ devices: [{ type: "b", path: "/b", major: 4096, minor: -1 }] }),
