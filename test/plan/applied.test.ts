@@ -23,11 +23,12 @@ test.each([
   expect(placesOf(config)).toEqual([place]);
 });
 
-test.each([
-  ["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }],
-])("%s is refused by its name", (place, linux) => {
-  expect(inLinux(linux)).toEqual([place]);
-});
+test.each([["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }]])(
+  "%s is refused by its name",
+  (place, linux) => {
+    expect(inLinux(linux)).toEqual([place]);
+  },
+);
 
 test("a property that asks for nothing is nothing to apply", () => {
   expect(
