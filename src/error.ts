@@ -76,8 +76,8 @@ export class KontenaError extends Error {
 }
 
 /** The exit status of a command that ends with this error: a shell's 127 and 126 for a program that can't be run. */
-export function exitStatus(error: unknown): number {
-  if (!(error instanceof KontenaError)) return 1;
+export function exitStatus(error: unknown, otherwise = 1): number {
+  if (!(error instanceof KontenaError)) return otherwise;
   switch (error.code) {
     case "EXEC_NOT_FOUND":
       return 127;
@@ -85,7 +85,7 @@ export function exitStatus(error: unknown): number {
     case "EXEC_FAILED":
       return 126;
     default:
-      return 1;
+      return otherwise;
   }
 }
 

@@ -128,6 +128,78 @@ export const listOptions = {
 } as const satisfies Options;
 export type ListArguments = Arguments<typeof listOptions>;
 
+export const execOptions = {
+  process: {
+    kind: "text",
+    short: "p",
+    value: "FILE",
+    description: "JSON of the whole process, as in config.json, in the place of COMMAND",
+  },
+  detach: { kind: "flag", short: "d", description: "return once the program runs" },
+  "pid-file": { kind: "text", value: "FILE", description: "write the process id to FILE" },
+  tty: { kind: "flag", short: "t", later: true, description: "give the program a terminal" },
+  "console-socket": {
+    kind: "text",
+    value: "SOCKET",
+    later: true,
+    description: "socket that receives the terminal's master end",
+  },
+  "pidfd-socket": {
+    kind: "text",
+    value: "SOCKET",
+    later: true,
+    description: "socket that receives the process's pidfd",
+  },
+  cwd: { kind: "text", value: "DIR", description: "working directory in the container" },
+  env: {
+    kind: "text",
+    short: "e",
+    many: true,
+    value: "NAME=VALUE",
+    description: "one more variable of the environment; may be given several times",
+  },
+  user: { kind: "text", short: "u", value: "UID[:GID]", description: "ids of the program, as numbers" },
+  "additional-gids": {
+    kind: "text",
+    short: "g",
+    many: true,
+    value: "GID",
+    description: "an additional group; may be given several times",
+  },
+  cap: {
+    kind: "text",
+    short: "c",
+    many: true,
+    value: "CAP",
+    description: "one more capability; may be given several times",
+  },
+  "no-new-privs": { kind: "flag", description: "no execve gains privileges" },
+  apparmor: { kind: "text", value: "PROFILE", description: "AppArmor profile of the program" },
+  "process-label": { kind: "text", value: "LABEL", description: "SELinux label of the program" },
+  cgroup: { kind: "text", value: "PATH", description: "a cgroup below the container's own" },
+  "preserve-fds": {
+    kind: "number",
+    value: "N",
+    default: "0",
+    description: "hand N more descriptors to the program, from 3",
+  },
+  "ignore-paused": {
+    kind: "flag",
+    description: "also in a paused container: the program waits until it is resumed",
+  },
+} as const satisfies Options;
+export const execPositionals = {
+  ...container,
+  command: {
+    label: "COMMAND",
+    description: "the program and its arguments",
+    optional: true,
+    many: true,
+    raw: true,
+  },
+} as const satisfies Positionals;
+export type ExecArguments = Arguments<typeof execOptions, typeof execPositionals>;
+
 export const psOptions = { format } as const satisfies Options;
 export const psPositionals = {
   ...container,

@@ -2,12 +2,14 @@ import { GLOBAL_OPTIONS } from "./globals.ts";
 import type { Options } from "./option.ts";
 import { findCommand } from "./table.ts";
 import {
+  addValue,
   commandIndex,
   findOption,
   type Line,
   optionsAfter,
   sortValues,
   splitRaw,
+  type Value,
   type Values,
 } from "./words.ts";
 
@@ -18,7 +20,7 @@ type Parsed = { values: Values; positionals: string[] };
  * would do, but takes over a millisecond to load.
  */
 function readWords(words: readonly string[], options: Options): Parsed | undefined {
-  const values: Record<string, string | boolean> = {};
+  const values: Record<string, Value> = {};
   const positionals: string[] = [];
   for (let i = 0; i < words.length; i++) {
     const word = words[i] ?? "";
@@ -34,17 +36,17 @@ function readWords(words: readonly string[], options: Options): Parsed | undefin
     const equals = isLong ? word.indexOf("=") : -1;
     const found = findOption(equals < 0 ? word : word.slice(0, equals), options);
     if (found === undefined) return undefined;
-    const [name, { kind }] = found;
-    if (kind === "flag") {
+    const [name, option] = found;
+    if (option.kind === "flag") {
       if (equals >= 0) return undefined;
       values[name] = true;
     } else if (equals >= 0) {
-      values[name] = word.slice(equals + 1);
+      addValue(values, name, option, word.slice(equals + 1));
     } else {
       const value = words[++i];
       // An option where a value should be: a value was forgotten, most likely.
       if (value === undefined || (value.startsWith("-") && value !== "-")) return undefined;
-      values[name] = value;
+      addValue(values, name, option, value);
     }
   }
   return { values, positionals };

@@ -43,6 +43,7 @@ function readValues(values: Values, options: Options, where: string): Record<str
     const shown = where === "" ? `--${name}` : `${where}: --${name}`;
     if (option.later) throw notYet(shown);
     if (typeof value === "string") out[name] = readValue(value, option, shown);
+    else if (typeof value !== "boolean") out[name] = value.map((one) => readValue(one, option, shown));
   }
   return out;
 }

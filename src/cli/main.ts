@@ -5,13 +5,16 @@ import { type Invocation, interpret } from "./interpret.ts";
 import { guessLogOptions, type Log, openLog } from "./log.ts";
 import type { CommandContext } from "./option.ts";
 import { writeAll } from "./output.ts";
+import { findCommand } from "./table.ts";
 import { versionText } from "./version.ts";
 
 /** Runs a command line (without the program's name) and returns the exit status; everything is written by then. */
 export async function main(words: readonly string[]): Promise<number> {
   let log: Log | undefined;
+  let failureStatus: number | undefined;
   try {
     const line = parseFast(words) ?? (await (await import("./slow.ts")).parseSlow(words));
+    failureStatus = statusOfFailure(line.command);
     const invocation = interpret(line);
     switch (invocation.kind) {
       case "version":
@@ -30,8 +33,13 @@ export async function main(words: readonly string[]): Promise<number> {
     }
   } catch (error) {
     report(error, log ?? openLogAnyway(words));
-    return exitStatus(error);
+    return exitStatus(error, failureStatus);
   }
+}
+
+function statusOfFailure(name: string | undefined): number | undefined {
+  const command = name === undefined ? undefined : findCommand(name);
+  return command?.later ? undefined : command?.failureStatus;
 }
 
 async function runCommand(invocation: Invocation & { kind: "command" }, log: Log): Promise<number> {

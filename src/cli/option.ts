@@ -6,6 +6,8 @@ import type { RuntimeOptions } from "../container/runtime.ts";
 
 export interface OptionSpec {
   kind: "flag" | "text" | "number";
+  /** May be given several times, each adding to a list; only for text. */
+  many?: true;
   /** The one-letter form, unique in a command together with the global options. */
   short?: string;
   /** What stands for the value in help. Completion offers directories for DIR and files for FILE. */
@@ -45,7 +47,9 @@ type OptionValue<O> = O extends { kind: "flag" }
     ? number | undefined
     : O extends { choices: readonly (infer Choice)[] }
       ? Choice | undefined
-      : string | undefined;
+      : O extends { many: true }
+        ? readonly string[] | undefined
+        : string | undefined;
 
 /** The arguments that a command with these rows is called with: flags are true or false, the rest is undefined when absent. */
 export type Arguments<O extends Options, P extends Positionals = Record<never, never>> = {
@@ -87,6 +91,8 @@ export interface ReadyCommand {
   positionals: Positionals;
   options: Options;
   load: () => Promise<CommandModule>;
+  /** Exit status of a failure that isn't the program's own: 1 unless it is another one. */
+  failureStatus?: number;
   later?: undefined;
 }
 

@@ -32,7 +32,7 @@ export const PARSER = {
   "boolean-negation": false,
   "camel-case-expansion": false,
   "dot-notation": false,
-  "duplicate-arguments-array": false,
+  "duplicate-arguments-array": true,
   "greedy-arrays": false,
   "parse-numbers": false,
   "parse-positional-numbers": false,
@@ -106,7 +106,17 @@ function parseWords(yargs: Yargs, words: readonly string[], options: Options, wh
     })
     .parseSync(normalize(words, options)) as { _: (string | number)[]; [name: string]: unknown };
   const { _: positionals, $0: _script, ...values } = parsed;
-  return { values: values as Values, positionals: positionals.map(String) };
+  return { values: given(values, options), positionals: positionals.map(String) };
+}
+
+/** yargs makes a list of whatever was given twice: of most options the last one counts. */
+function given(values: Record<string, unknown>, options: Options): Values {
+  return Object.fromEntries(
+    Object.entries(values).map(([name, value]) => {
+      const list = Array.isArray(value) ? (value as (string | boolean)[]) : [value as string | boolean];
+      return [name, options[name]?.many ? list.map(String) : list.at(-1)];
+    }),
+  );
 }
 
 /** Takes any command line apart, or throws USAGE with what is wrong and what would be right. */

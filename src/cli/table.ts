@@ -8,6 +8,8 @@ import {
   createOptions,
   deleteOptions,
   eventsOptions,
+  execOptions,
+  execPositionals,
   explainOptions,
   explainPositionals,
   killOptions,
@@ -69,6 +71,22 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     positionals: container,
     options: {},
     load: () => import("./commands/start.ts"),
+  },
+  {
+    name: "exec",
+    group: "life",
+    summary: "run another program in a container",
+    description:
+      "Starts COMMAND in the namespaces and the cgroup of a container, with the environment, the user and the rights of the container's own process unless options change them. The exit status is COMMAND's, 128 + the number of the signal that ended it, 126 or 127 when it can't be executed or isn't there, and 255 for every other failure.",
+    examples: [
+      ["kontena exec web1 ps", "runs ps in web1"],
+      ["kontena exec -u 1000 -e LANG=C web1 sh -c 'id; env'", "runs a script as user 1000"],
+    ],
+    positionals: execPositionals,
+    options: execOptions,
+    load: () => import("./commands/exec.ts"),
+    // As runc has it: 1 is what many a program exits with.
+    failureStatus: 255,
   },
   {
     name: "kill",

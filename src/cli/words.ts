@@ -9,7 +9,9 @@ export interface Line {
   options: Values;
   positionals: readonly string[];
 }
-export type Values = Readonly<Record<string, string | boolean | undefined>>;
+/** A list is an option's that may be given several times. */
+export type Value = string | boolean | readonly string[] | undefined;
+export type Values = Readonly<Record<string, Value>>;
 
 /**
  * Where the command stands: the first word that is neither a global option nor the value of one. −1 when there is none.
@@ -62,6 +64,17 @@ export function splitRaw(
   return { words: words.slice(0, i), raw: raw[0] === "--" && !isOver ? raw.slice(1) : raw };
 }
 
+/** One more value of an option: the last one counts, or all of them do. */
+export function addValue(
+  values: Record<string, Value>,
+  name: string,
+  option: OptionSpec,
+  value: string,
+): void {
+  const before = values[name];
+  values[name] = option.many ? [...(Array.isArray(before) ? before : []), value] : value;
+}
+
 /** The options that may stand after a command: its own ones, and the global ones whose name it doesn't take. */
 export function optionsAfter(own: Options): Options {
   return { ...GLOBAL_OPTIONS, ...own };
@@ -69,8 +82,8 @@ export function optionsAfter(own: Options): Options {
 
 /** Sorts values given after the command into global ones and the command's own. */
 export function sortValues(values: Values, own: Options): { globals: Values; options: Values } {
-  const globals: Record<string, string | boolean | undefined> = {};
-  const options: Record<string, string | boolean | undefined> = {};
+  const globals: Record<string, Value> = {};
+  const options: Record<string, Value> = {};
   for (const [name, value] of Object.entries(values)) {
     (Object.hasOwn(own, name) ? options : globals)[name] = value;
   }

@@ -9,6 +9,8 @@ export interface Bundle {
   /** Absolute path without symlinks. */
   path: string;
   config: Config;
+  /** The config as it was read. */
+  text: string;
   /** Absolute path of the root file system. */
   rootfs: string;
 }
@@ -55,7 +57,7 @@ export function readBundle(directory: string, configFile?: string): BundleText {
 }
 
 /** The bundle of a config that has been checked. @throws KontenaError ROOT_FAILED */
-export function withRoot(path: string, config: Config): Bundle {
+export function withRoot({ path, text }: BundleText, config: Config): Bundle {
   const root = config.root?.path ?? "";
   const rootfs = isAbsolute(root) ? root : join(path, root);
   try {
@@ -74,5 +76,5 @@ export function withRoot(path: string, config: Config): Bundle {
       errno,
     });
   }
-  return { path, config, rootfs };
+  return { path, config, text, rootfs };
 }

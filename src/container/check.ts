@@ -1,7 +1,8 @@
 /** The checks of a config that need the schemas: loaded only for a config that isn't known yet. */
 import { runnableProblems } from "../../spec/checks.ts";
 import type { Config } from "../../spec/config.ts";
-import { parseConfig } from "../../spec/parse.ts";
+import { parseConfig, parseProcess } from "../../spec/parse.ts";
+import type { Process } from "../../spec/process.ts";
 import { type ErrorCode, KontenaError, type Problem } from "../error.ts";
 import { notApplied } from "../plan/applied.ts";
 import type { BundleText } from "./bundle.ts";
@@ -16,6 +17,19 @@ function problemsError(code: ErrorCode, message: string, path: string, problems:
       problems: [],
     });
   return new KontenaError(code, message, { path, problems });
+}
+
+/** A process by itself, as `exec --process` takes it. @throws KontenaError CONFIG_SYNTAX, CONFIG_INVALID */
+export function checkProcess(
+  { file: path, text }: Pick<BundleText, "file" | "text">,
+  warn: (warning: Problem) => void,
+): Process {
+  const parsed = parseProcess(text);
+  for (const warning of parsed.warnings) warn(warning);
+  if (!("problems" in parsed)) return parsed.process;
+  const { problems, syntax } = parsed;
+  if (syntax) throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, problems);
+  throw problemsError("CONFIG_INVALID", `${path} has ${problems.length} problems`, path, problems);
 }
 
 /** config.json → Config: every problem at once, warnings told. */

@@ -153,7 +153,7 @@ function recall(
   plan: Remembered,
 ): Compiled | undefined {
   // The same text was checked when the plan was made.
-  const bundle = withRoot(text.path, parseJson(text.text) as Config);
+  const bundle = withRoot(text, parseJson(text.text) as Config);
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
   if (JSON.stringify(sources) !== JSON.stringify(plan.sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);

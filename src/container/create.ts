@@ -2,7 +2,7 @@
  * create (runtime.md, "Create"): the container is made and its program waits. What would need cleaning is written to the
  * state before it exists, so that `delete --force` finds it whenever this process is killed.
  */
-import { closeSync, constants, openSync, renameSync, writeFileSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
 import { asksForNothing } from "../cgroup/limits.ts";
@@ -12,7 +12,7 @@ import { awaitDone, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
-import { isNew } from "../plan/input.ts";
+import { hasNamespace, isNew } from "../plan/input.ts";
 import { JOINED, SECOND_STAGE } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { keyringTexts } from "../plan/keyring.ts";
@@ -20,6 +20,7 @@ import { EXEC_PATH } from "../plan/process.ts";
 import { bear, type Descriptors, ownDescriptors } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
 import {
+  CONFIG,
   draftState,
   FIFO,
   makeDirectory,
@@ -35,6 +36,7 @@ import { recordedError } from "./failure.ts";
 import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
+import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
@@ -86,6 +88,8 @@ function firstState(options: CreateOptions, prepared: Compiled): StoredState {
     ...(annotations === undefined ? {} : { annotations }),
     created: new Date().toISOString(),
     owner: input.host.uid,
+    ...(input.noNewKeyring ? { noNewKeyring: true } : {}),
+    ...(input.noPivot || !hasNamespace(input.config, "mount") ? { chroot: true } : {}),
   };
 }
 
@@ -171,6 +175,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   prepareInit(talk);
   goOn(talk);
   // While init works on the other processor.
+  writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
   writeStartOps(directory, prepared);
   draftState(directory, { ...state, status: "created" });
   for (const pause of pauses) {
@@ -338,13 +343,6 @@ function finish({ options, prepared, making, planFd }: Conversation): void {
 /** What the ops after create's part are, for the `start` that has to tell of one that failed. */
 function writeStartOps(directory: string, prepared: Compiled): void {
   writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
-}
-
-/** Whole or not at all: an engine reads it as soon as it is there. */
-function writePidFile(path: string, pid: number): void {
-  const temporary = `${path}.${process.pid}.new`;
-  writeFileSync(temporary, String(pid));
-  renameSync(temporary, path);
 }
 
 /** Why init has ended: the record says, or else its status. */

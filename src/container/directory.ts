@@ -4,6 +4,7 @@
  *   state.json   who and where; written before anything that would need cleaning, replaced by rename
  *   plan         plan memory, mapped by init; its first bytes are the failure record
  *   start.json   what each op after create is, so that `start` can tell a failure
+ *   config.json  the bundle's, as it was at create: what exec, hooks and updates go by (runtime.md, "Lifecycle")
  *   exec.fifo    where init waits; gone once the program runs
  */
 import {
@@ -51,11 +52,16 @@ export interface StoredState {
   owner: number;
   cgroup?: Cgroup;
   resctrl?: RdtGroups;
+  /** There when the root was entered by chroot: who comes later has to do the same. */
+  chroot?: true;
+  /** There when the container has the session keyring of its creator. */
+  noNewKeyring?: true;
 }
 
 export const STATE = "state.json";
 export const PLAN = "plan";
 export const START_OPS = "start.json";
+export const CONFIG = "config.json";
 export const FIFO = "exec.fifo";
 
 export function directoryOf(runtime: Runtime, id: string): string {
@@ -197,7 +203,7 @@ function inodeOf(path: string): number {
 
 export function removeDirectory(directory: string): void {
   // The state goes last: until then the container can be deleted again.
-  for (const file of [FIFO, PLAN, START_OPS, `${STATE}.new`, STATE])
+  for (const file of [FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
     rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
   if (result < 0 && result !== -ERRNO.ENOENT) rmSync(directory, { recursive: true, force: true });

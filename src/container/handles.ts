@@ -1,19 +1,30 @@
 /** Opens what init is to be born with (plan/handles.ts). */
 import { closeSync } from "node:fs";
 import { KontenaError } from "../error.ts";
-import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
+import { AT_FDCWD, F, O } from "../kernel/consts/fcntl.ts";
 import { NS_GET_NSTYPE } from "../kernel/consts/nsfs.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
-import { rawSyscall } from "../kernel/libc.ts";
+import { rawSyscall, syscall } from "../kernel/libc.ts";
 import type { Handle, NamespaceHandle } from "../plan/handles.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";
 
 /** The descriptor of a handle. @throws KontenaError */
 export function openHandle(handle: Handle): number {
-  if (handle.kind === "namespace") return openNamespace(handle);
-  // Few mounts need one.
-  const mounts = require("./mount-handles.ts") as typeof import("./mount-handles.ts");
-  return handle.kind === "tree" ? mounts.openTree(handle) : mounts.openMapping(handle);
+  switch (handle.kind) {
+    case "namespace":
+      return openNamespace(handle);
+    case "given":
+      return syscall("fcntl", handle.fd, F.F_DUPFD_CLOEXEC, 3);
+    case "tree":
+      return forMounts().openTree(handle);
+    case "mapping":
+      return forMounts().openMapping(handle);
+  }
+}
+
+/** Few mounts need one. */
+function forMounts() {
+  return require("./mount-handles.ts") as typeof import("./mount-handles.ts");
 }
 
 /** A path of the config may be anything: it must be a namespace, and of the type that it is given as (ioctl_ns(2)). */

@@ -87,7 +87,7 @@ function isRelativeBind(mount: Mount): boolean {
  * The descriptors to preserve have to be the caller's. Bun opens some of its own as it starts, at the lowest numbers that
  * are free: one that the caller didn't pass may be such a one.
  */
-export function checkPreserved(options: CreateOptions): void {
+export function checkPreserved(options: Pick<CreateOptions, "preserveFds" | "listenFds">): void {
   const count = preservedOf(options);
   const { listenFds = 0 } = options;
   for (let fd = 3; fd < 3 + count; fd++) {

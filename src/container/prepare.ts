@@ -28,7 +28,7 @@ export function prepareBundle(
   facts: HostFacts,
   warn: (warning: Problem) => void,
 ): Prepared {
-  const bundle = withRoot(text.path, checkConfig(text, warn));
+  const bundle = withRoot(text, checkConfig(text, warn));
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
   const input = toInput(runtime, options, bundle, { ...facts, sources });
   for (const warning of mountWarnings(bundle.config)) warn(warning);

@@ -14,14 +14,19 @@ function viewOf(memory: Uint8Array): DataView {
   return new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
 }
 
-/** @throws KontenaError when something isn't what it has to be: outside of the root, or not the device that it is named for */
-export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
+/** A working directory outside of the root is one that the host leaked (CVE-2024-21626). */
+export function checkWorkingDirectory(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
   const cwd = bufferOffset(encoded, CWD_BUFFER);
   if (memory[cwd] !== "/".charCodeAt(0))
     throw new KontenaError("PROCESS_FAILED", "the working directory is outside of the container's root", {
       at: "process.cwd",
       path: input.config.process?.cwd ?? "/",
     });
+}
+
+/** @throws KontenaError when something isn't what it has to be: outside of the root, or not the device that it is named for */
+export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
+  checkWorkingDirectory(input, encoded, memory);
   checkMounts(input, encoded, memory);
   for (const check of deviceChecks(input)) checkDevice(check, encoded, memory);
 }

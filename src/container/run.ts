@@ -4,7 +4,8 @@ import { awaitChild } from "./children.ts";
 import { storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, create } from "./create.ts";
 import { removeLocked } from "./delete.ts";
-import { type StoredState, withLock } from "./directory.ts";
+import { withLock } from "./directory.ts";
+import { forwardSignals } from "./forward.ts";
 import { signalInit } from "./kill.ts";
 import type { Runtime } from "./runtime.ts";
 import { letGo } from "./start.ts";
@@ -19,44 +20,14 @@ export interface RunOptions extends CreateOptions {
 }
 
 /**
- * What people and supervisors send, by number. Left out: those that no one can catch, those that mean something to this
- * process itself (SIGCHLD, and SIGPWR, with which its garbage collector stops threads), and faults.
- */
-const FORWARDED = {
-  SIGHUP: 1,
-  SIGINT: 2,
-  SIGQUIT: 3,
-  SIGUSR1: 10,
-  SIGUSR2: 12,
-  SIGALRM: 14,
-  SIGTERM: 15,
-  SIGCONT: 18,
-  SIGTSTP: 20,
-  SIGTTIN: 21,
-  SIGTTOU: 22,
-  SIGWINCH: 28,
-} as const;
-
-/** Passes signals on to the program until the returned function is called. */
-function forwardSignals(runtime: Runtime, state: StoredState): () => void {
-  const names = Object.keys(FORWARDED) as (keyof typeof FORWARDED)[];
-  const forward = (name: NodeJS.Signals) => {
-    const number = FORWARDED[name as keyof typeof FORWARDED];
-    if (!signalInit(state, number)) runtime.debug(`${name} came too late`);
-  };
-  for (const name of names) process.on(name, forward);
-  return () => {
-    for (const name of names) process.off(name, forward);
-  };
-}
-
-/**
  * @returns the program's exit status, 128+N when signal N ended it; 0 at once with `detach`
  * @throws KontenaError as create and start do; the container is then removed
  */
 export async function run(runtime: Runtime, options: RunOptions): Promise<number> {
   const container = create(runtime, options);
-  const stop = options.detach ? () => {} : forwardSignals(runtime, container.state);
+  const stop = options.detach
+    ? () => {}
+    : forwardSignals((signal) => signalInit(container.state, signal), runtime);
   try {
     return await startAndWait(runtime, container, options);
   } finally {

@@ -21,7 +21,13 @@ export interface NamespaceHandle extends Common {
   path: string;
 }
 
-export type Handle = NamespaceHandle | TreeHandle | MappingHandle;
+/** A descriptor that the runtime has already. */
+export interface GivenHandle extends Omit<Common, "at"> {
+  kind: "given";
+  fd: number;
+}
+
+export type Handle = NamespaceHandle | TreeHandle | MappingHandle | GivenHandle;
 
 /** Pure: what to open, in the order in which init gets it. */
 export function planHandles(input: PlanInput): Handle[] {

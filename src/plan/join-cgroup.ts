@@ -25,37 +25,42 @@ export function cgroupFile(input: PlanInput, h: Hierarchy, file: string): Buffer
   return buffer(`${h.mountpoint} … ${file || "directory"}`, cgroupRoom(text), text);
 }
 
+/** init, which is born in v2's already, enters the container's cgroups of v1. */
 export function joinCgroups(input: PlanInput): Step[] {
   const { host, cgroupPath } = input;
   if (cgroupPath === undefined || !joinsByItself(input)) return [];
-  const steps = host.hierarchies
-    .filter((h) => h.version === 1)
-    .flatMap((h): Step[] => {
-      const name = `cgroup ${h.options.join()}`;
-      const fail: Failure = {
-        code: "CGROUP_FAILED",
-        message: `cannot enter the container's ${name}`,
-        path: h.mountpoint,
-      };
-      const at = "linux.cgroupsPath";
-      return [
-        {
-          call: "openat",
-          args: [AT_FDCWD, cgroupFile(input, h, "/tasks"), O.O_WRONLY | O.O_CLOEXEC],
-          why: `the container's cgroup of ${h.options.join()}`,
-          at,
-          save: name,
-          fail,
-        },
-        {
-          call: "write",
-          args: [cell(name), "0", 1],
-          why: "init enters it",
-          at,
-          fail: { ...fail, hints: { ENOSPC: "its cpuset has no CPUs or no memory nodes" } },
-        },
-      ];
-    });
+  const v1 = host.hierarchies.filter((h) => h.version === 1);
+  return enterCgroups(v1.map((h) => ({ ...h, tasks: cgroupFile(input, h, "/tasks") })));
+}
+
+/** The process enters cgroups of v1 by their files `tasks`. */
+export function enterCgroups(cgroups: readonly (Hierarchy & { tasks: string | Buffer })[]): Step[] {
+  const at = "linux.cgroupsPath";
+  const steps = cgroups.flatMap(({ options, mountpoint, tasks }): Step[] => {
+    const name = `cgroup ${options.join()}`;
+    const fail: Failure = {
+      code: "CGROUP_FAILED",
+      message: `cannot enter the container's ${name}`,
+      path: mountpoint,
+    };
+    return [
+      {
+        call: "openat",
+        args: [AT_FDCWD, tasks, O.O_WRONLY | O.O_CLOEXEC],
+        why: `the container's cgroup of ${options.join()}`,
+        at,
+        save: name,
+        fail,
+      },
+      {
+        call: "write",
+        args: [cell(name), "0", 1],
+        why: "init enters it",
+        at,
+        fail: { ...fail, hints: { ENOSPC: "its cpuset has no CPUs or no memory nodes" } },
+      },
+    ];
+  });
   return steps.length === 0 ? [] : [...steps, ...sweep("temporary")];
 }
 

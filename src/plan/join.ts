@@ -102,7 +102,7 @@ export function joinNamespaces(input: PlanInput): Step[] {
 }
 
 /** The second stage: `flags` are the namespaces that it is created with. The first one ends here. */
-export function secondStage(flags: number, at: string): Step[] {
+export function secondStage(flags: number, at: string | undefined): Step[] {
   // Not the call's result: that is saved by both processes, and the child's is 0.
   const pid = buffer(SECOND_STAGE, 8);
   const wanted = (flags | CLONE.CLONE_PARENT | CLONE.CLONE_PARENT_SETTID) >>> 0;

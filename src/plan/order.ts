@@ -39,7 +39,7 @@ export interface Plan {
   start: Phase[];
 }
 
-const phase = (name: string, ...steps: Step[][]): Phase => ({ phase: name, steps: steps.flat() });
+export const phase = (name: string, ...steps: Step[][]): Phase => ({ phase: name, steps: steps.flat() });
 
 /** The runtime has written the state, moved init into its cgroup and mapped its ids. */
 const BORN: Pause = { pause: "born", why: "wait for cgroup and id mappings", silent: true };
@@ -77,17 +77,21 @@ export function planContainer(input: PlanInput): Plan {
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("created", [CREATED]),
     ],
-    start: [
-      phase("park", park()),
-      phase("signals", signals(input)),
-      phase("limits", setLimits(input)),
-      // After the limits, which say how far a caller without CAP_SYS_NICE may go.
-      phase("attributes", scheduler(input), ioPriority(input), memoryPolicy(input), personality(input)),
-      phase("umask", setUmask(input)),
-      // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.
-      phase("identity", boundingSet(input), keepCapabilities(input), setIds(input), setCapabilities(input)),
-      phase("privileges", noNewPrivileges(input)),
-      phase("execute", closeDescriptors(input), execute(input)),
-    ],
+    start: [phase("park", park()), ...program(input)],
   };
+}
+
+/** What makes a process the program: a container's first one when it is started, and one that `exec` adds. */
+export function program(input: PlanInput): Phase[] {
+  return [
+    phase("signals", signals(input)),
+    phase("limits", setLimits(input)),
+    // After the limits, which say how far a caller without CAP_SYS_NICE may go.
+    phase("attributes", scheduler(input), ioPriority(input), memoryPolicy(input), personality(input)),
+    phase("umask", setUmask(input)),
+    // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.
+    phase("identity", boundingSet(input), keepCapabilities(input), setIds(input), setCapabilities(input)),
+    phase("privileges", noNewPrivileges(input)),
+    phase("execute", closeDescriptors(input), execute(input)),
+  ];
 }

@@ -128,8 +128,7 @@ test("a missing id is named, with the form of the command", async () => {
 });
 
 test.each([
-  ["exec --tty x sh", "exec: not in this version yet"],
-  ["exec --help", "exec: not in this version yet"],
+  ["exec --tty x sh", "exec: --tty: not in this version yet"],
   ["checkpoint --help", "checkpoint: not in this version yet"],
   ["help features", "features: not in this version yet"],
   ["create --console-socket s x", "create: --console-socket: not in this version yet"],

@@ -68,7 +68,7 @@ describe("the planner's input", () => {
     toInput(
       runtime(change),
       { id: "c1", bundle: "/bundle", ...options },
-      { path: "/bundle", rootfs: "/bundle/rootfs", config: { ociVersion: "1.3.0", ...config } },
+      { path: "/bundle", text: "", rootfs: "/bundle/rootfs", config: { ociVersion: "1.3.0", ...config } },
       host,
     );
   const types = (input: ReturnType<typeof of>) => input.config.linux?.namespaces?.map((n) => n.type);

@@ -1,0 +1,69 @@
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { type ExecOptions, exec } from "../../container/exec.ts";
+import { openRuntime, type Runtime } from "../../container/runtime.ts";
+import { KontenaError } from "../../error.ts";
+import type { ExecArguments } from "../arguments.ts";
+import type { CommandContext } from "../option.ts";
+
+export function execute(context: CommandContext, args: ExecArguments): number | Promise<number> {
+  const runtime = openRuntime(context.runtime);
+  return exec(runtime, args.id, optionsOf(runtime, args), args.detach);
+}
+
+const MAX_ID = 0xffff_fffe;
+
+function id(text: string, option: string): number {
+  if (/^\d{1,10}$/.test(text) && Number(text) <= MAX_ID) return Number(text);
+  throw new KontenaError("USAGE", `exec: ${option}: "${text}" isn't a number from 0 to ${MAX_ID}`, {
+    hint: "the container's user database isn't looked at",
+  });
+}
+
+function userOf(text: string): { uid: number; gid?: number } {
+  const [uid = "", gid] = text.split(":");
+  return { uid: id(uid, "--user"), ...(gid === undefined ? {} : { gid: id(gid, "--user") }) };
+}
+
+function optionsOf(runtime: Runtime, args: ExecArguments): ExecOptions {
+  const { command, process: file, env, user, cap, cwd, cgroup } = args;
+  const groups = args["additional-gids"];
+  const pidFile = args["pid-file"];
+  if (command.length === 0 && file === undefined)
+    throw new KontenaError("USAGE", "exec: COMMAND is missing: the program to run", {
+      hint: "or --process FILE, which says it",
+    });
+  for (const entry of env ?? [])
+    if (!entry.includes("=")) throw new KontenaError("USAGE", `exec: --env: "${entry}" isn't NAME=VALUE`);
+  return {
+    args: command,
+    ...(file === undefined ? {} : { process: processIn(runtime, file) }),
+    ...(cwd === undefined ? {} : { cwd }),
+    ...(env === undefined ? {} : { env }),
+    ...(user === undefined ? {} : { user: userOf(user) }),
+    ...(groups === undefined ? {} : { additionalGids: groups.map((gid) => id(gid, "--additional-gids")) }),
+    ...(cap === undefined ? {} : { capabilities: cap }),
+    ...(cgroup === undefined ? {} : { cgroup }),
+    ...(pidFile === undefined ? {} : { pidFile: resolve(pidFile) }),
+    ...(args.apparmor === undefined ? {} : { apparmorProfile: args.apparmor }),
+    ...(args["process-label"] === undefined ? {} : { selinuxLabel: args["process-label"] }),
+    noNewPrivileges: args["no-new-privs"],
+    ignorePaused: args["ignore-paused"],
+    preserveFds: args["preserve-fds"] ?? 0,
+  };
+}
+
+/** Loaded only here: the schemas are most of the program, and a plain COMMAND needs none. */
+function processIn(runtime: Runtime, file: string): NonNullable<ExecOptions["process"]> {
+  const { checkProcess } = require("../../container/check.ts") as typeof import("../../container/check.ts");
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    const errno = (error as NodeJS.ErrnoException).code ?? "EIO";
+    throw new KontenaError("USAGE", `exec: --process: cannot read ${file}: ${errno}`, { path: file, errno });
+  }
+  return checkProcess({ file, text }, ({ message, at, hint }) =>
+    runtime.warn(message, { at, ...(hint ? { hint } : {}) }),
+  );
+}

@@ -1,0 +1,66 @@
+/** What `exec` runs: its options, and the process that they make of the container's own. */
+import type { Config } from "../../spec/config.ts";
+import type { Process } from "../../spec/process.ts";
+
+export interface ExecOptions {
+  /** The program and its arguments; the process of the container's config without them, but with `process`. */
+  args: readonly string[];
+  /** A whole process in the form of config.json, in the place of the container's own. */
+  process?: Process;
+  cwd?: string;
+  /** Added to the environment, `NAME=value` each. */
+  env?: readonly string[];
+  user?: { uid: number; gid?: number };
+  additionalGids?: readonly number[];
+  /** Capabilities that are added to all five sets, by name. */
+  capabilities?: readonly string[];
+  noNewPrivileges?: boolean;
+  apparmorProfile?: string;
+  selinuxLabel?: string;
+  /** Below the container's own cgroup. */
+  cgroup?: string;
+  /** Also in a paused container; the process stands still until that goes on. */
+  ignorePaused?: boolean;
+  pidFile?: string;
+  /** How many descriptors from 3 on the program inherits. */
+  preserveFds?: number;
+}
+
+/** The process to run: the one that was given, or the container's own with other arguments, and what the options change. */
+export function processOf(config: Config, options: ExecOptions): Process {
+  const own = options.process ?? config.process ?? { cwd: "/" };
+  const { args, cwd, env = [], user, additionalGids, capabilities = [], noNewPrivileges } = options;
+  const merged: Process = { ...own };
+  if (args.length > 0) merged.args = [...args];
+  if (cwd !== undefined) merged.cwd = cwd;
+  if (env.length > 0) merged.env = [...(own.env ?? []), ...env];
+  if (user !== undefined || additionalGids !== undefined) {
+    const { additionalGids: groups, ...rest } = own.user ?? {};
+    const kept = additionalGids ?? groups;
+    merged.user = { ...rest, ...user, ...(kept === undefined ? {} : { additionalGids: [...kept] }) };
+  }
+  if (capabilities.length > 0) merged.capabilities = withCapabilities(own, capabilities);
+  if (options.apparmorProfile !== undefined) merged.apparmorProfile = options.apparmorProfile;
+  if (options.selinuxLabel !== undefined) merged.selinuxLabel = options.selinuxLabel;
+  if (noNewPrivileges) merged.noNewPrivileges = true;
+  // A terminal is asked for by its own option; the container's own process had another one.
+  if (options.process === undefined) delete merged.terminal;
+  return merged;
+}
+
+const SETS = ["bounding", "permitted", "effective", "inheritable", "ambient"] as const;
+
+/** As runc does: to the four sets, and to the ambient one when there are inheritable capabilities already. */
+function withCapabilities(
+  { capabilities = {} }: Process,
+  added: readonly string[],
+): NonNullable<Process["capabilities"]> {
+  const names = added.map((name) => (name.startsWith("CAP_") ? name : `CAP_${name}`));
+  const sets = SETS.map((set) => {
+    const own = capabilities[set] ?? [];
+    const skip =
+      set === "inheritable" || (set === "ambient" && (capabilities.inheritable ?? []).length === 0);
+    return [set, skip ? own : [...new Set([...own, ...names])]] as const;
+  });
+  return Object.fromEntries(sets);
+}

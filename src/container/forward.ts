@@ -1,0 +1,37 @@
+/** Signals that a foreground command passes on to the program that it waits for. */
+import type { Runtime } from "./runtime.ts";
+
+/**
+ * What people and supervisors send, by number. Left out: those that no one can catch, those that mean something to this
+ * process itself (SIGCHLD, and SIGPWR, with which its garbage collector stops threads), and faults.
+ */
+const FORWARDED = {
+  SIGHUP: 1,
+  SIGINT: 2,
+  SIGQUIT: 3,
+  SIGUSR1: 10,
+  SIGUSR2: 12,
+  SIGALRM: 14,
+  SIGTERM: 15,
+  SIGCONT: 18,
+  SIGTSTP: 20,
+  SIGTTIN: 21,
+  SIGTTOU: 22,
+  SIGWINCH: 28,
+} as const;
+
+/** Passes signals on, by `send`, until the returned function is called. `send` says false when the program is gone. */
+export function forwardSignals(
+  send: (signal: number) => boolean,
+  runtime: Pick<Runtime, "debug">,
+): () => void {
+  const names = Object.keys(FORWARDED) as (keyof typeof FORWARDED)[];
+  const forward = (name: NodeJS.Signals) => {
+    const number = FORWARDED[name as keyof typeof FORWARDED];
+    if (!send(number)) runtime.debug(`${name} came too late`);
+  };
+  for (const name of names) process.on(name, forward);
+  return () => {
+    for (const name of names) process.off(name, forward);
+  };
+}

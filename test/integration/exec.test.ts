@@ -1,0 +1,220 @@
+/** exec: one more process in a running container, by the built executable. */
+import { expect } from "bun:test";
+import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import {
+  type BundleOptions,
+  openBox,
+  readOr,
+  statusFields,
+  type TestBundle,
+  test,
+  until,
+} from "./helpers.ts";
+
+const box = openBox("exec");
+
+/** A container that runs, and sleeps. */
+function running(options: BundleOptions = {}): TestBundle {
+  const b = box.bundle({ args: ["sleep", "1000"], ...options });
+  expect(box.run(b, "--detach")).toMatchObject({ status: 0, stderr: "" });
+  return b;
+}
+
+/** Output of a script that has to run well in the container. */
+function outputIn(b: TestBundle, script: string, ...options: string[]): string {
+  const finished = box.kontena(["exec", ...options, b.id, "sh", "-c", script]);
+  expect(finished).toMatchObject({ status: 0, stderr: "" });
+  return finished.stdout;
+}
+
+const NAMESPACES = ["uts", "mnt", "pid", "ipc", "net", "user", "cgroup"];
+
+test("a program is in every namespace of the container, has its root, and sees its first process as 1", () => {
+  const b = running();
+  const { pid } = box.state(b.id);
+  const script = `for n in ${NAMESPACES.join(" ")}; do readlink /proc/self/ns/$n; done; cat /proc/1/comm; ls /`;
+  const lines = outputIn(b, script).trim().split("\n");
+  for (const [i, name] of NAMESPACES.entries())
+    expect(lines[i]).toBe(readlinkSync(`/proc/${pid}/ns/${name}`));
+  expect(lines[NAMESPACES.length]).toBe("sleep");
+  expect(lines.slice(NAMESPACES.length + 1)).toEqual(["bin", "dev", "proc", "sys"]);
+});
+
+test("a program is in the container's cgroups, all of them", () => {
+  const b = running();
+  const { pid } = box.state(b.id);
+  const child = box.spawn(["exec", "--pid-file", join(box.directory, "pid"), b.id, "sleep", "1000"]);
+  return until("it runs", () => existsSync(join(box.directory, "pid"))).then(async () => {
+    const executed = readFileSync(join(box.directory, "pid"), "utf8");
+    expect(readOr(`/proc/${executed}/cgroup`, "gone")).toBe(readOr(`/proc/${pid}/cgroup`, ""));
+    child.kill("SIGKILL");
+    await child.exited;
+  });
+});
+
+test("the exit status is the program's, and 128 + N when signal N ended it", () => {
+  const b = running();
+  expect(box.kontena(["exec", b.id, "sh", "-c", "exit 7"])).toMatchObject({ status: 7, stderr: "" });
+  expect(box.kontena(["exec", b.id, "sh", "-c", "kill -9 $$"])).toMatchObject({ status: 137, stderr: "" });
+});
+
+test("a program that isn't there is 127, one that can't be executed 126, and every other failure 255", () => {
+  const b = running({ fill: (rootfs) => writeFileSync(join(rootfs, "note"), "no program", { mode: 0o644 }) });
+  expect(box.kontena(["exec", b.id, "no-such-program"])).toMatchObject({ status: 127 });
+  expect(box.kontena(["exec", b.id, "/note"])).toMatchObject({ status: 126 });
+  expect(box.kontena(["exec", "no-such-container", "true"])).toMatchObject({ status: 255 });
+  expect(box.kontena(["exec", b.id])).toMatchObject({ status: 255 });
+  expect(box.kontena(["exec", "--user", "root", b.id, "true"])).toMatchObject({ status: 255 });
+});
+
+test("the options change the user, the environment, the directory and the rights, and nothing else", () => {
+  const b = running({
+    patch: (c) => {
+      c.process.env?.push("KEPT=1");
+    },
+  });
+  const options = [
+    "-u",
+    "1000:1001",
+    "-g",
+    "5",
+    "-g",
+    "6",
+    "-e",
+    "A=1",
+    "--env=B=two words",
+    "--cwd",
+    "/bin",
+  ];
+  const text = outputIn(b, "id; echo $A-$B-$KEPT; pwd; cat /proc/self/status", ...options);
+  expect(text).toStartWith("uid=1000 gid=1001 groups=5,6\n1-two words-1\n/bin\n");
+  expect(statusFields(text)).toMatchObject({ NoNewPrivs: "1", Groups: "5 6 " });
+  const own = statusFields(outputIn(b, "cat /proc/self/status"));
+  const more = statusFields(outputIn(b, "cat /proc/self/status", "--cap", "CAP_CHOWN"));
+  expect([BigInt(`0x${own.CapEff}`) & 1n, BigInt(`0x${more.CapEff}`) & 1n]).toEqual([0n, 1n]);
+});
+
+test("a process of a file is taken as it is, in the place of the container's own", () => {
+  const b = running();
+  const file = join(box.directory, "process.json");
+  const process = {
+    args: ["sh", "-c", "pwd; env; id -u"],
+    cwd: "/proc",
+    env: ["PATH=/bin", "X=1"],
+    user: { uid: 7, gid: 7 },
+  };
+  writeFileSync(file, JSON.stringify(process));
+  const { status, stdout } = box.kontena(["exec", "--process", file, b.id]);
+  expect(status).toBe(0);
+  expect(stdout.split("\n")).toEqual(expect.arrayContaining(["/proc", "PATH=/bin", "X=1", "7"]));
+});
+
+test("a process with mistakes is refused, with the place of each", () => {
+  const b = running();
+  const file = join(box.directory, "broken.json");
+  writeFileSync(file, JSON.stringify({ args: ["true"], cwd: "relative", user: { uid: -1 } }));
+  const { status, stderr } = box.kontena(["exec", "--process", file, b.id]);
+  expect(status).toBe(255);
+  expect(stderr).toContain("user.uid");
+});
+
+test("detached, exec returns while the program runs, and its pid is in the file", async () => {
+  const b = running();
+  const pidFile = join(box.directory, "detached");
+  const options = ["exec", "--detach", "--pid-file", pidFile, b.id, "sleep", "1000"];
+  expect(box.kontena(options)).toMatchObject({ status: 0, stdout: "", stderr: "" });
+  const pid = Number(readFileSync(pidFile, "utf8"));
+  expect(readOr(`/proc/${pid}/comm`, "gone")).toBe("sleep\n");
+  expect(readlinkSync(`/proc/${pid}/ns/pid`)).toBe(readlinkSync(`/proc/${box.state(b.id).pid}/ns/pid`));
+  box.kontena(["kill", b.id, "KILL"]);
+  await until("it ends with the container", () => readOr(`/proc/${pid}/comm`, "") === "");
+});
+
+test("a created container takes a program too, a stopped one none", async () => {
+  const b = box.bundle({ args: ["sleep", "1000"] });
+  expect(box.create(b).status).toBe(0);
+  expect(outputIn(b, "cat /proc/1/comm")).toBe("kontena-init\n");
+  box.kontena(["kill", b.id, "KILL"]);
+  await until("it has stopped", () => box.state(b.id).status === "stopped");
+  const { status, stderr } = box.kontena(["exec", b.id, "true"]);
+  expect(status).toBe(255);
+  expect(stderr).toContain("cannot exec in a stopped container");
+});
+
+test("a paused container takes none, unless that is asked for; then the program waits for its resumption", async () => {
+  const b = running();
+  expect(box.kontena(["pause", b.id]).status).toBe(0);
+  const { status, stderr } = box.kontena(["exec", b.id, "true"]);
+  expect(status).toBe(255);
+  expect(stderr).toContain("cannot exec in a paused container");
+  const waiting = box.spawn(["exec", "--ignore-paused", b.id, "echo", "resumed"]);
+  await Bun.sleep(50);
+  expect(waiting.output()).toBe("");
+  expect(box.kontena(["resume", b.id]).status).toBe(0);
+  expect(await waiting.exited).toBe(0);
+  expect(waiting.output()).toBe("resumed\n");
+});
+
+test("a container with a user namespace takes programs as its own root, and as others", () => {
+  const b = running({
+    patch: (c) => {
+      c.linux.namespaces?.push({ type: "user" });
+      c.linux.uidMappings = [{ containerID: 0, hostID: 100000, size: 2000 }];
+      c.linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 2000 }];
+    },
+    fill: (rootfs) => Bun.spawnSync(["chown", "-R", "100000:100000", rootfs]),
+  });
+  const { pid } = box.state(b.id);
+  const script = "readlink /proc/self/ns/user; id -u; grep CapEff /proc/self/status";
+  const lines = outputIn(b, script).trim().split("\n");
+  expect(lines[0]).toBe(readlinkSync(`/proc/${pid}/ns/user`));
+  expect(lines[1]).toBe("0");
+  expect(outputIn(b, "id", "-u", "1000:1000")).toBe("uid=1000 gid=1000\n");
+});
+
+test("a container without namespaces of its own but uts takes programs into its root by chroot", () => {
+  const b = running({
+    patch: (c) => {
+      c.linux.namespaces = [{ type: "uts" }];
+      c.mounts = [];
+      c.root.readonly = false;
+      delete c.linux.maskedPaths;
+      delete c.linux.readonlyPaths;
+    },
+  });
+  expect(outputIn(b, "ls /; hostname")).toBe("bin\nkontena\n");
+});
+
+test("nothing of the host is open in the program: only its three streams", () => {
+  const b = running();
+  const script = "for f in /proc/self/fd/*; do readlink $f; done; true";
+  const targets = outputIn(b, script).trim().split("\n");
+  // The shell's own descriptor of the directory is gone when readlink looks.
+  for (const target of targets) expect(target).toMatch(/^(\/dev\/null|.*\/io-\d+\/(out|err|in))$/);
+});
+
+test("signals reach the program", async () => {
+  const b = running();
+  const child = box.spawn([
+    "exec",
+    b.id,
+    "sh",
+    "-c",
+    "trap 'echo got; exit 3' TERM; echo ready; while :; do sleep 0.05; done",
+  ]);
+  await until("it is ready", () => child.output() === "ready\n");
+  child.kill("SIGTERM");
+  expect(await child.exited).toBe(3);
+  expect(child.output()).toBe("ready\ngot\n");
+});
+
+test("the config of the time of create counts, whatever the bundle says now", () => {
+  const b = running();
+  const config = {
+    ...b.config,
+    process: { ...b.config.process, env: ["PATH=/bin", "CHANGED=1"], cwd: "/nowhere" },
+  };
+  writeFileSync(join(b.directory, "config.json"), JSON.stringify(config));
+  expect(outputIn(b, "pwd; echo [$CHANGED]")).toBe("/\n[]\n");
+});
