@@ -26,7 +26,7 @@ export interface CreateOptions {
 }
 
 /** All descriptors from 3 on that the program inherits. */
-export function preservedOf({ preserveFds = 0, listenFds = 0 }: CreateOptions): number {
+export function preservedOf({ preserveFds = 0, listenFds = 0 }: Partial<CreateOptions>): number {
   return listenFds + preserveFds;
 }
 
@@ -87,7 +87,7 @@ function isRelativeBind(mount: Mount): boolean {
  * The descriptors to preserve have to be the caller's. Bun opens some of its own as it starts, at the lowest numbers that
  * are free: one that the caller didn't pass may be such a one.
  */
-export function checkPreserved(options: Pick<CreateOptions, "preserveFds" | "listenFds">): void {
+export function checkPreserved(options: Partial<CreateOptions>): void {
   const count = preservedOf(options);
   const { listenFds = 0 } = options;
   for (let fd = 3; fd < 3 + count; fd++) {
