@@ -82,10 +82,11 @@ function follow(
   let next = performance.now() + interval;
   for (;;) {
     const ready = pollFor(wanted, Math.max(0, Math.ceil(next - performance.now())));
-    // Looked at first: the kill may have ended the container too.
-    if (ready.some(({ fd }) => fd === watch?.fd) && watch?.happened() && !listener({ type: "oom", id }))
-      return;
-    if (ready.some(({ fd }) => fd === pidfd)) return;
+    const hasEnded = ready.some(({ fd }) => fd === pidfd);
+    // The kill may have ended the container, and v2 tells of a change up to 10 ms late when it has just told of another.
+    const mayBeKill = hasEnded || ready.some(({ fd }) => fd === watch?.fd);
+    if (mayBeKill && watch?.happened() && !listener({ type: "oom", id })) return;
+    if (hasEnded) return;
     if (performance.now() < next) continue;
     if (!listener(statsEvent(state))) return;
     // One that was missed isn't made up for.

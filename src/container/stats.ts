@@ -50,11 +50,12 @@ function take(runtime: Runtime, watched: Map<string, Watched>, id: string): Cont
   try {
     const known = watched.get(id);
     let status = known === undefined ? undefined : statusOf(directory, known.state);
-    // The name may have a new owner.
-    const state = known !== undefined && status !== "stopped" ? known.state : readState(directory);
+    // One that is being made has more to say later, and the name of one that has ended may have a new owner.
+    const isCurrent = known !== undefined && status !== undefined && hasProcess(status);
+    const state = isCurrent ? known.state : readState(directory);
     if (state === undefined) return undefined;
-    if (state !== known?.state) status = statusOf(directory, state);
-    const one = known !== undefined && state.startTime === known.state.startTime ? known : watch(state);
+    if (!isCurrent) status = statusOf(directory, state);
+    const one = isCurrent ? known : watch(state);
     watched.set(id, one);
     return row(one, status ?? "stopped");
   } catch (error) {

@@ -23,9 +23,9 @@ import type { Subprocess } from "bun";
 import type { Config } from "../../spec/config.ts";
 import type { Process } from "../../spec/process.ts";
 import type { State } from "../../spec/state.ts";
-import { cgroupsNamed, isAlive, namesIn, processesOf, readOr } from "./leftovers.ts";
+import { cgroupsNamed, controllerOf, isAlive, namesIn, processesOf, readOr } from "./leftovers.ts";
 
-export { cgroupsNamed, isAlive, readOr };
+export { cgroupsNamed, controllerOf, isAlive, readOr };
 
 /** The executable under test. */
 export const KONTENA = resolve(process.env["KONTENA_BIN"] ?? join(import.meta.dir, "../../dist/kontena"));

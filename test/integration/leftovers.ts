@@ -1,5 +1,5 @@
 /** What containers leave in the kernel: processes, cgroups; and how to look for them. */
-import { readdirSync, readFileSync, readlinkSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 
 export function readOr(path: string, otherwise: string): string {
@@ -26,6 +26,19 @@ export function cgroupsNamed(beginning: string): string[] {
       .filter((name) => name.startsWith(beginning))
       .map((name) => join(hierarchy, name)),
   );
+}
+
+/** The container's directory where the controller's files are, and whose they are; undefined where the host has none. */
+export function controllerOf(
+  cgroup: string,
+  controller: string,
+): { path: string; version: 1 | 2 } | undefined {
+  const top = "/sys/fs/cgroup";
+  const v1 = join(top, controller, cgroup);
+  if (existsSync(join(top, controller, "cgroup.procs"))) return { path: v1, version: 1 };
+  return readOr(join(top, "cgroup.subtree_control"), "").split(/\s/).includes(controller)
+    ? { path: join(top, cgroup), version: 2 }
+    : undefined;
 }
 
 /** Processes that are in such a cgroup, or see the directory as a part of their file systems. */

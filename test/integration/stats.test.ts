@@ -1,8 +1,8 @@
 /** stats: one table for many containers, on a terminal and off it. */
 import { expect } from "bun:test";
-import { existsSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { cgroupsNamed, KONTENA, openBox, type TestBundle, test, testWhen, until } from "./helpers.ts";
+import { controllerOf, KONTENA, openBox, type TestBundle, test, testWhen, until } from "./helpers.ts";
 
 const box = openBox("stats");
 const ok = { status: 0, stderr: "" };
@@ -50,13 +50,14 @@ test("a sample has all containers that run, and what each of them used meanwhile
   expect(rows.find((row) => row.id === created.id)?.status).toBe("created");
 });
 
-testWhen(existsSync("/sys/fs/cgroup/memory/cgroup.procs"))("limits are those of the cgroup", () => {
+const [memory, pids] = [controllerOf("", "memory"), controllerOf("", "pids")];
+
+testWhen(memory !== undefined && pids !== undefined)("limits are those of the cgroup", () => {
   const b = started("sleep 1000 & wait");
-  const [memory, pids] = ["memory", "pids"].map((name) =>
-    cgroupsNamed(`kontena-${b.id}`).find((path) => path.startsWith(`/sys/fs/cgroup/${name}/`)),
-  ) as [string, string];
-  writeFileSync(join(memory, "memory.limit_in_bytes"), String(16 << 20));
-  writeFileSync(join(pids, "pids.max"), "17");
+  const own = (controller: string) => controllerOf(`kontena-${b.id}`, controller)?.path ?? "";
+  const limit = memory?.version === 1 ? "memory.limit_in_bytes" : "memory.max";
+  writeFileSync(join(own("memory"), limit), String(16 << 20));
+  writeFileSync(join(own("pids"), "pids.max"), "17");
   const [row] = sample(b.id);
   expect(row?.memory?.limit).toBe(16 << 20);
   expect(row?.memory?.usage).toBeGreaterThan(0);

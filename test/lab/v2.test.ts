@@ -2,5 +2,14 @@
 import { testIn } from "./lab.ts";
 
 testIn("v2", {
-  root: ["integration/lifecycle.test.ts", "integration/namespaces.test.ts", "integration/parallel.test.ts"],
+  root: [
+    "integration/lifecycle.test.ts",
+    "integration/namespaces.test.ts",
+    "integration/parallel.test.ts",
+    "integration/pause.test.ts",
+    "integration/kill-all.test.ts",
+    "integration/ps.test.ts",
+    "integration/events.test.ts",
+    "integration/stats.test.ts",
+  ],
 });
