@@ -108,6 +108,14 @@ const bind =
   (config: TestConfig) => {
     config.mounts.push({ destination: "/data", type: "bind", source, options: ["rbind", ...options] });
   };
+const inUserNamespace = (propagation: RootfsPropagation | "unset", source: string, ...options: string[]) =>
+  mounting(propagation, (config) => {
+    bind(source, ...options)(config);
+    config.linux.namespaces?.push({ type: "user" });
+    const mappings = [{ containerID: 0, hostID: 0, size: 65536 }];
+    config.linux.uidMappings = mappings;
+    config.linux.gidMappings = mappings;
+  });
 const FROM_INSIDE = "mkdir /data/inside; mount -t tmpfs tmpfs /data/inside; echo done; sleep 1000";
 
 test.each([
@@ -115,6 +123,16 @@ test.each([
   ["a private bind mount of a shared root", false, (s: string) => bound(s, "rprivate")],
   ["a slave bind mount of a shared root", false, (s: string) => bound(s, "rslave")],
   ["a shared bind mount of a private root", false, (s: string) => mounting("private", bind(s, "rshared"))],
+  [
+    "a shared bind mount of a shared root, in a user namespace",
+    true,
+    (s: string) => inUserNamespace("shared", s, "rshared"),
+  ],
+  [
+    "a bind mount of a root of no propagation, in a user namespace",
+    false,
+    (s: string) => inUserNamespace("unset", s),
+  ],
   ["a bind mount of a root of no propagation", false, (s: string) => mounting("unset", bind(s))],
 ] as const)("%s: what the container mounts in it appears on the host: %p", async (_, appears, patch) => {
   const source = join(box.directory, box.next());

@@ -1,6 +1,14 @@
 /** Symlinks in the root file system never lead out of it, whatever they say. */
 import { expect } from "bun:test";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { openBox, test } from "./helpers.ts";
 import { parseMounts, rootfsTools, writable } from "./rootfs-helpers.ts";
@@ -18,6 +26,41 @@ test("a masked path that is a symlink out of the root masks nothing of the host"
   });
   expect(box.run(b).status).toBe(0);
   expect(readFileSync(join(outside, "file"), "utf8")).toBe("from the host\n");
+});
+
+test("masked and read-only paths that are symlinks inside cover what these lead to", () => {
+  const output = box.outputOf({
+    args: "cat /secret; ls /dir; touch /kept/new 2>&1; cat /kept/file; touch /kept 2>&1; true",
+    fill: (rootfs) => {
+      for (const name of ["dir", "kept"]) {
+        mkdirSync(join(rootfs, name));
+        writeFileSync(join(rootfs, name, "file"), `in ${name}\n`);
+      }
+      writeFileSync(join(rootfs, "secret"), "a secret\n");
+      symlinkSync("/secret", join(rootfs, "to-secret"));
+      symlinkSync("../../dir", join(rootfs, "to-dir"));
+      symlinkSync("kept", join(rootfs, "to-kept"));
+    },
+    patch: (config) => {
+      writable(config);
+      // What lies in a masked directory is masked with it, and isn't there any more.
+      config.linux.maskedPaths = ["/to-secret", "/secret", "/to-dir", "/dir/file"];
+      config.linux.readonlyPaths = ["/to-kept", "/kept"];
+    },
+  });
+  expect(output).toBe(
+    "touch: /kept/new: Read-only file system\nin kept\ntouch: /kept: Read-only file system\n",
+  );
+});
+
+test("a masked path that leads in a circle is an error", () => {
+  const b = box.bundle({
+    fill: (rootfs) => symlinkSync("circle", join(rootfs, "circle")),
+    patch: (config) => {
+      config.linux.maskedPaths = ["/circle"];
+    },
+  });
+  expectRefused(b, "linux.maskedPaths[0]", "cannot mask /circle");
 });
 
 test("a /proc that is a symlink is refused", () => {
