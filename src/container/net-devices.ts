@@ -64,6 +64,8 @@ export function moveNetDevices(input: PlanInput, pid: number, undoing: Undoing):
   });
 }
 
+const NEEDS = "it takes CAP_NET_ADMIN in both network namespaces, the runtime's and the container's";
+
 function failed({ from, at }: Pick<NetDevice, "from" | "at">, what: string, error: unknown): KontenaError {
   const { errno, message } = error as { errno?: string; message: string };
   const said = error instanceof NetlinkError && error.said !== "" ? ` (${error.said})` : "";
@@ -71,9 +73,7 @@ function failed({ from, at }: Pick<NetDevice, "from" | "at">, what: string, erro
     at,
     path: from,
     ...(errno === undefined ? {} : { errno }),
-    ...(errno === "EPERM"
-      ? { hint: "it takes CAP_NET_ADMIN in both network namespaces, the runtime's and the container's" }
-      : {}),
+    ...(errno === "EPERM" ? { hint: NEEDS } : {}),
   });
 }
 
@@ -97,6 +97,7 @@ function openNetworks({ config }: PlanInput, pid: number, { own: keep }: Undoing
       at,
       path,
       errno: name,
+      ...(name === "EPERM" || name === "EACCES" ? { hint: NEEDS } : {}),
     });
   }
 }

@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { existsSync, mkdirSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Device } from "../../spec/devices.ts";
-import { openBox, type TestConfig, test, testNeeding } from "./helpers.ts";
+import { asNobody, openBox, rootless, type TestConfig, test, testNeeding } from "./helpers.ts";
 import { rootfsTools, writable } from "./rootfs-helpers.ts";
 
 const box = openBox("devices");
@@ -229,4 +229,28 @@ test("with the host's /dev bound, what the config lists has to be there, and not
   );
   expect(existsSync(name)).toBe(false);
   expectRefused(box.bundle({ patch: patch({ ...zero, minor: 9 }) }), "/dev/zero exists and is not");
+});
+
+testNeeding(
+  "root",
+  "busybox",
+  "setpriv",
+  "user namespaces",
+)("a caller without rights gets the host's devices bound, in directories that are made", () => {
+  const b = box.bundle({
+    args: "stat -c '%n %F %t:%T' /dev/full /srv/a/fifo; echo x >/dev/full 2>/dev/null || echo full",
+    patch: (config) => {
+      withDevices(
+        { type: "c", path: "/dev/full", major: 1, minor: 7, fileMode: 0o666, uid: 0, gid: 0 },
+        { type: "p", path: "/srv/a/fifo" },
+      )(config);
+      rootless(config);
+    },
+  });
+  const user = asNobody(box, b);
+  for (const _ of [1, 2]) {
+    const { stdout, stderr } = box.kontena(["run", "--bundle", b.directory, b.id], user);
+    expect(stderr).toBe("");
+    expect(stdout).toBe("/dev/full character special file 1:7\n/srv/a/fifo fifo 0:0\nfull\n");
+  }
 });

@@ -300,3 +300,35 @@ export function statusFields(text: string): Record<string, string> {
       .map((line) => line.split(":\t", 2) as [string, string]),
   );
 }
+
+/** An id that no process of the machine has; Debian's nobody. */
+export const NOBODY = 65534;
+
+/** How that user calls kontena: with a state root of its own, and a bundle that it owns. */
+export function asNobody(box: Box, b: TestBundle): RunOptions {
+  const runtime = join(box.directory, `runtime-${b.id}`);
+  mkdirSync(runtime, { mode: 0o700 });
+  Bun.spawnSync(["chown", "-R", `${NOBODY}:${NOBODY}`, runtime, b.directory]);
+  return {
+    before: ["setpriv", "--reuid", String(NOBODY), "--regid", String(NOBODY), "--clear-groups", "--"],
+    env: { PATH, XDG_RUNTIME_DIR: runtime },
+    globals: [],
+    cwd: b.directory,
+  };
+}
+
+/** What `kontena spec --rootless` has for that user, in the place of the default config's. */
+export function rootless(config: TestConfig): void {
+  const own = [{ containerID: 0, hostID: NOBODY, size: 1 }];
+  config.linux.namespaces = (config.linux.namespaces ?? []).filter(({ type }) => type !== "cgroup");
+  config.linux.namespaces.push({ type: "user" });
+  config.linux.uidMappings = own;
+  config.linux.gidMappings = own;
+  delete config.linux.resources;
+  config.mounts = config.mounts
+    .filter(({ type }) => type !== "cgroup")
+    .map((m) => ({
+      ...m,
+      ...(m.options ? { options: m.options.filter((o) => !o.startsWith("gid=")) } : {}),
+    }));
+}

@@ -1,6 +1,6 @@
 /** linux.netDevices, in network namespaces of the tests: their veth pairs stand for the host's devices. */
 import { afterEach, expect } from "bun:test";
-import { openBox, type TestBundle, type TestConfig, testNeeding } from "./helpers.ts";
+import { asNobody, openBox, rootless, type TestBundle, type TestConfig, testNeeding } from "./helpers.ts";
 
 const box = openBox("netdev");
 const test = testNeeding("root", "busybox", "iproute2");
@@ -201,4 +201,33 @@ test("explain names the devices that will move", () => {
   const { stdout } = box.kontena(["explain", "--bundle", b.directory]);
   expect(stdout).toContain("move network device v0 into the container as eth0");
   expect(stdout).toContain("[linux.netDevices.v0]");
+});
+
+testNeeding(
+  "root",
+  "busybox",
+  "iproute2",
+  "setpriv",
+  "user namespaces",
+)("a caller without rights on the network is told what it takes, and the device stays", () => {
+  makeHost();
+  const b = box.bundle({
+    patch: (config) => {
+      rootless(config);
+      withDevices({ v0: {} })(config);
+    },
+  });
+  const user = asNobody(box, b);
+  const { status, stderr } = box.kontena(["run", "--bundle", b.directory, b.id], {
+    ...user,
+    before: [...IN_HOST.before, ...(user.before ?? [])],
+  });
+  expect(status).toBe(1);
+  expect(stderr).toContain("network namespace");
+  expect(stderr).toContain("CAP_NET_ADMIN");
+  expect(
+    hostDevices()
+      .map(({ ifname }) => ifname)
+      .sort(),
+  ).toEqual(["v0", "v1"]);
 });

@@ -1,7 +1,7 @@
 /** The time namespace and its offsets. */
 import { expect } from "bun:test";
 import { existsSync, readFileSync, readlinkSync } from "node:fs";
-import { openBox, type TestConfig, test, testNeeding } from "./helpers.ts";
+import { asNobody, openBox, rootless, type TestConfig, test, testNeeding } from "./helpers.ts";
 
 const box = openBox("time");
 const YEAR = 365 * 24 * 3600;
@@ -85,4 +85,22 @@ testNeeding(
   });
   expect(output).toMatch(/boottime\s+60\s+0/);
   expect(existsSync(box.root)).toBe(true);
+});
+
+testNeeding(
+  "root",
+  "busybox",
+  "setpriv",
+  "user namespaces",
+)("a caller without rights has it too", () => {
+  const b = box.bundle({
+    args: "cat /proc/self/timens_offsets",
+    patch: (config) => {
+      rootless(config);
+      withOffsets({ boottime: { secs: 60 } })(config);
+    },
+  });
+  const { status, stdout, stderr } = box.kontena(["run", "--bundle", b.directory, b.id], asNobody(box, b));
+  expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  expect(stdout).toMatch(/boottime\s+60\s+0/);
 });
