@@ -21,7 +21,7 @@ import {
   unifiedOf,
 } from "./directories.ts";
 import { refuseFrozen, thawTree } from "./freezer.ts";
-import { applyLateLimits, applyLimits, updateLimits } from "./limits.ts";
+import { applyLateLimits, applyLimits, limitsOf, updateLimits } from "./limits.ts";
 import { refuseThreaded } from "./v2/controllers.ts";
 import { giveAway, ownerOf } from "./v2/ownership.ts";
 
@@ -29,7 +29,8 @@ import { giveAway, ownerOf } from "./v2/ownership.ts";
  * A cgroup with processes in it is refused: cleaning up would kill them (config-linux.md, "Control groups": such a cgroup
  * isn't fit for create).
  */
-function plan({ input }: CgroupRequest): Cgroup {
+function plan(request: CgroupRequest): Cgroup {
+  const { input } = request;
   const { hierarchies } = input.host;
   const path = input.cgroupPath as string;
   const directories = hierarchies.map((h) => join(h.mountpoint, path));
@@ -41,8 +42,7 @@ function plan({ input }: CgroupRequest): Cgroup {
       path: used[0] as string,
       hint: "each container needs a cgroup of its own",
     });
-  const { resources } = input.config.linux ?? {};
-  return { manager: "cgroupfs", path, hierarchies, directories, made, ...(resources ? { resources } : {}) };
+  return { manager: "cgroupfs", path, hierarchies, directories, made, ...limitsOf(request) };
 }
 
 /** The directories of some hierarchies, those above included. */

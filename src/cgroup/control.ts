@@ -3,7 +3,7 @@ import { join } from "node:path";
 import type { Resources } from "../../spec/resources.ts";
 import { KontenaError, type Problem } from "../error.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
-import { readText, writeControl } from "../kernel/files.ts";
+import { readText, writeControl, writeControls } from "../kernel/files.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import { controllerOf, unifiedOf } from "./directories.ts";
 import type { Facts, Item, Notice, Refusal, Write } from "./item.ts";
@@ -47,8 +47,11 @@ export function factsOf(cgroup: Cgroup, missing: ReadonlyMap<string, string> = n
 
 const isWrite = (item: Item): item is Write => "file" in item;
 
+/** Before a process is born, after that what it couldn't be born under, or all of it while the container runs. */
+export type Moment = "before" | "after" | "update";
+
 /**
- * Applies limits, all that can be applied before there is a process, or (`late`) those that can't.
+ * Applies limits, those of the moment.
  * @throws KontenaError RESOURCE_FAILED, with all that are refused
  */
 export function applyResources(
@@ -56,15 +59,33 @@ export function applyResources(
   resources: Resources,
   facts: Facts,
   warn: CgroupRequest["warn"],
-  late = false,
+  moment: Moment,
 ): void {
   const items = resourceItems(resources, facts);
-  if (!late) {
+  if (moment !== "after") {
     refuse(items.filter((item): item is Refusal => "refused" in item));
     for (const { notice, at } of items.filter((item): item is Notice => "notice" in item))
       warn(notice, { at });
   }
-  for (const write of items.filter(isWrite)) if ((write.late ?? false) === late) apply(cgroup, write);
+  const writes = items.filter(isWrite);
+  if (moment === "update") change(cgroup, writes, facts);
+  else for (const write of writes) if ((write.late ?? false) === (moment === "after")) apply(cgroup, write);
+}
+
+/** Writes all, or, when one fails, the contents from before again, as far as the files take them. */
+function change(cgroup: Cgroup, writes: readonly Write[], facts: Facts): void {
+  const done: [Write, string][] = [];
+  try {
+    for (const write of writes) {
+      const before = facts.read(write.controller, write.file);
+      apply(cgroup, write);
+      if (before !== undefined) done.push([write, before]);
+    }
+  } catch (error) {
+    for (const [write, before] of done.toReversed())
+      writeControls(join(directoryFor(cgroup, write), write.file), before.split("\n"));
+    throw error;
+  }
 }
 
 function refuse(refusals: readonly Refusal[]): void {

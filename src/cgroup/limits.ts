@@ -3,7 +3,7 @@ import type { Resources } from "../../spec/resources.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import { applyResources, factsOf } from "./control.ts";
 import { applyDevices } from "./devices/apply.ts";
-import { deviceRules, forbidsByName } from "./devices/rules.ts";
+import { deviceRules, forbidsByName, rulesFor } from "./devices/rules.ts";
 import { unifiedOf } from "./directories.ts";
 import type { Facts } from "./item.ts";
 import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
@@ -27,29 +27,44 @@ function prepared(cgroup: Cgroup, resources: Resources): Facts {
 export function applyLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
   const { resources, devices } = input.config.linux ?? {};
   const facts = prepared(cgroup, resources ?? {});
-  if (resources !== undefined) applyResources(cgroup, resources, facts, warn);
+  if (resources !== undefined) applyResources(cgroup, resources, facts, warn, "before");
   const asked = resources?.devices !== undefined;
-  applyDevices(cgroup, deviceRules(resources?.devices, devices), { asked, fresh: true, warn });
+  const rules = deviceRules(resources?.devices ?? rulesFor(devices));
+  applyDevices(cgroup, rules, { asked, fresh: true, warn });
+}
+
+/** What the state keeps of a config, for updates: its resources, and the devices that go with them. */
+export function limitsOf({ input }: CgroupRequest): { resources?: Resources } {
+  const { resources, devices } = input.config.linux ?? {};
+  const rules = resources?.devices ?? rulesFor(devices);
+  if (rules.length === 0) return resources === undefined ? {} : { resources };
+  return { resources: { ...resources, devices: rules } };
 }
 
 /** What no process could be born under. */
 export function applyLateLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
   const { pids } = input.config.linux?.resources ?? {};
-  if (pids !== undefined) applyResources(cgroup, { pids }, factsOf(cgroup), warn, true);
+  if (pids !== undefined) applyResources(cgroup, { pids }, factsOf(cgroup), warn, "after");
 }
 
 /**
  * A change while the container runs; `cgroup.resources` has the whole afterwards.
- * @throws KontenaError RESOURCE_FAILED; what was written before that holds, and isn't in `cgroup.resources`
+ * @throws KontenaError RESOURCE_FAILED; then the limits from before hold
  */
 export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
-  const all = mergeResources(cgroup.resources ?? {}, change);
+  const before = cgroup.resources ?? {};
+  const all = mergeResources(before, change);
   const touched = touchedBy(change, all);
   const facts = prepared(cgroup, touched);
-  applyResources(cgroup, touched, facts, warn);
-  applyResources(cgroup, touched, facts, warn, true);
-  if (change.devices !== undefined)
-    applyDevices(cgroup, deviceRules(change.devices, undefined), { asked: true, fresh: false, warn });
+  const rules = (resources: Resources) => deviceRules(resources.devices ?? []);
+  const options = { asked: true, fresh: false, warn };
+  if (change.devices !== undefined) applyDevices(cgroup, rules(change), options);
+  try {
+    applyResources(cgroup, touched, facts, warn, "update");
+  } catch (error) {
+    if (change.devices !== undefined) applyDevices(cgroup, rules(before), options);
+    throw error;
+  }
   cgroup.resources = all;
 }
 
@@ -57,5 +72,5 @@ export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequ
 export function asksForNothing(resources: Resources): boolean {
   const none: Facts = { where: () => undefined, read: () => undefined };
   const limits = resourceItems(resources, none).filter((item) => !("notice" in item));
-  return limits.length === 0 && !forbidsByName(deviceRules(resources.devices, undefined));
+  return limits.length === 0 && !forbidsByName(deviceRules(resources.devices ?? []));
 }

@@ -46,10 +46,15 @@ function merge<T extends object>(before: T | undefined, change: T | undefined): 
   return { ...before, ...(Object.fromEntries(set) as T) };
 }
 
+/** No limit on memory is none on both together, which can't be less. */
+function withSwap(memory: Resources["memory"]): Resources["memory"] {
+  return memory?.limit === -1 && !memory.swap ? { ...memory, swap: -1 } : memory;
+}
+
 /** The limits of a container after a change: a value that is given replaces the one before it. */
 export function mergeResources(before: Resources, change: Resources): Resources {
   const groups = {
-    memory: merge(before.memory, change.memory),
+    memory: merge(before.memory, withSwap(change.memory)),
     cpu: merge(before.cpu, change.cpu),
     blockIO: merge(before.blockIO, change.blockIO),
     network: merge(before.network, change.network),

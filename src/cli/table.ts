@@ -26,6 +26,7 @@ import {
 } from "./arguments.ts";
 import { LATER_COMMANDS } from "./later.ts";
 import type { CommandSpec, ReadyCommand } from "./option.ts";
+import { updateOptions } from "./update-arguments.ts";
 
 const READY_COMMANDS: readonly ReadyCommand[] = [
   {
@@ -122,6 +123,20 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     positionals: container,
     options: {},
     load: () => import("./commands/resume.ts"),
+  },
+  {
+    name: "update",
+    group: "life",
+    summary: "change the limits of a container while it runs",
+    description:
+      "Changes the limits that are named, and leaves the others as they are: memory, CPU time, processes, block I/O, device rules. If one can't be applied, the ones from before hold.",
+    examples: [
+      ["kontena update --memory 128m --pids-limit 50 web1", "gives web1 128 MiB and 50 processes"],
+      ['echo \'{"cpu": {"quota": 50000}}\' | kontena update -r - web1', "half a CPU for web1"],
+    ],
+    positionals: container,
+    options: updateOptions,
+    load: () => import("./commands/update.ts"),
   },
   {
     name: "delete",

@@ -60,6 +60,14 @@ describe("a change", () => {
     });
   });
 
+  test("to no limit on memory is one to none on swap", () => {
+    expect(mergeResources(before, { memory: { limit: -1 } }).memory).toEqual({ limit: -1, swap: -1 });
+    expect(mergeResources(before, { memory: { limit: -1, swap: 0 } }).memory).toEqual({
+      limit: -1,
+      swap: -1,
+    });
+  });
+
   test("of devices replaces the whole list", () => {
     const rules = (major: number): Resources => ({
       devices: [{ allow: true, type: "c", major, access: "r" }],

@@ -237,7 +237,8 @@ test("whatever the fast parser accepts, yargs reads in the same way", async () =
     expect({ words, line: given(fast) }).toEqual({ words, line: await slow(words) });
   }
   expect(accepted).toBeGreaterThan(400);
-});
+  // Thousands of lines through yargs.
+}, 60_000);
 
 test.each(ENGINES.map((words) => [words.join(" "), words] as const))(
   "the fast parser takes %s",

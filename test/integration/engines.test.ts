@@ -313,7 +313,6 @@ for (const [what, args] of [
   ["--console-socket", ["create", "--console-socket", "/tmp/socket", "x"]],
   ["--systemd-cgroup", ["--systemd-cgroup", "create", "x"]],
   ["exec", ["exec", "x", "true"]],
-  ["update", ["update", "--resources", "-", "x"]],
 ] as const)
   test(`${what}, which comes later, is refused by its name and never swallowed`, () => {
     const { status, stdout, stderr } = box.kontena([...args]);

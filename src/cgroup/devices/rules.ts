@@ -73,13 +73,21 @@ function ruleOf({ allow, type, major, minor, access }: DeviceRule): Rule {
   return rule(allow, kind, numberOf(major), numberOf(minor), accessBits(access));
 }
 
-/** The whole list: what the config says, then the default devices. */
-export function deviceRules(rules: readonly DeviceRule[] | undefined, devices: Devices): Rule[] {
-  if (rules !== undefined) return [EVERYTHING, ...rules.map(ruleOf), ...DEFAULTS];
-  const listed = (devices ?? [])
+/** The rules of a config that has none: the devices of `linux.devices`. */
+export function rulesFor(devices: Devices): DeviceRule[] {
+  return (devices ?? [])
     .filter(({ type }) => type !== "p")
-    .map(({ type, major, minor }) => rule(true, type === "b" ? "b" : "c", numberOf(major), numberOf(minor)));
-  return [EVERYTHING, ...listed, ...DEFAULTS];
+    .map(({ type, major, minor }) => ({
+      allow: true,
+      type: type === "b" ? "b" : "c",
+      ...(major === undefined ? {} : { major }),
+      ...(minor === undefined ? {} : { minor }),
+    }));
+}
+
+/** The whole list: everything forbidden, what the config says, then the default devices. */
+export function deviceRules(rules: readonly DeviceRule[]): Rule[] {
+  return [EVERYTHING, ...rules.map(ruleOf), ...DEFAULTS];
 }
 
 export type Devices = NonNullable<Config["linux"]>["devices"];

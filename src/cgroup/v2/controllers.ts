@@ -2,9 +2,10 @@
  * v2: a cgroup has the controllers that its parent hands down (cgroup-v2.rst, "Enabling and Disabling"), so they are enabled
  * from the root of the hierarchy to the container's parent.
  */
+import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { KontenaError } from "../../error.ts";
-import { ERRNO, errnoName } from "../../kernel/errno.ts";
+import { errnoName, errnoText } from "../../kernel/errno.ts";
 import { readText, writeControl } from "../../kernel/files.ts";
 
 /** What statistics of a container are read from; enabled where that goes. */
@@ -56,21 +57,28 @@ export function enableControllers(
   return missing;
 }
 
+/**
+ * The kernel refuses a controller of memory or I/O where there are processes ("No Internal Process Constraint"), but not one of
+ * CPU time or pids: that makes the cgroup a threaded one, below which no container can be. The root is exempt; it has no type.
+ */
+function isPopulated(directory: string): boolean {
+  return words(join(directory, "cgroup.procs")).length > 0 && existsSync(join(directory, "cgroup.type"));
+}
+
 function enable(parent: string, wanted: readonly string[], missing: Map<string, string>): void {
   if (wanted.length === 0) return;
+  const refuse = (name: string, why: string) =>
+    missing.set(name, `the controller "${name}" can't be enabled below ${parent}: ${why}`);
+  if (isPopulated(parent)) {
+    for (const name of wanted) refuse(name, "it has processes of its own");
+    return;
+  }
   const file = join(parent, "cgroup.subtree_control");
   if (writeControl(file, wanted.map((name) => `+${name}`).join(" ")) === 0) return;
   // All or nothing: one at a time, the others count.
   for (const name of wanted) {
     const result = writeControl(file, `+${name}`);
-    if (result === 0) continue;
-    const why =
-      result === -ERRNO.EBUSY
-        ? "it has processes of its own"
-        : result === -ERRNO.EACCES || result === -ERRNO.EPERM || result === -ERRNO.EROFS
-          ? "no right to"
-          : errnoName(-result);
-    missing.set(name, `the controller "${name}" can't be enabled below ${parent}: ${why}`);
+    if (result !== 0) refuse(name, errnoText(errnoName(-result)));
   }
 }
 

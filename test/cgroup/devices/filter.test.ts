@@ -43,7 +43,7 @@ function inside(directory: string, command: string): { ok: boolean; text: string
   return { ok: exitCode === 0, text: stdout.toString() + stderr.toString() };
 }
 
-const rules = (...list: DeviceRule[]) => deviceRules(list, undefined);
+const rules = (...list: DeviceRule[]) => deviceRules(list);
 
 function attached(directory: string): number[] | number {
   const fd = openSync(directory, "r");

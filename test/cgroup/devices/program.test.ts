@@ -26,7 +26,7 @@ function allowed(rules: readonly Rule[], { type, major, minor, access }: Access)
 const compile = (rules: readonly Rule[]) => encodeInstructions(deviceProgram(rules));
 const answer = (rules: readonly Rule[], access: Access) => run(compile(rules), access) === 1;
 
-const config = (rules: DeviceRule[]) => deviceRules(rules, undefined);
+const config = (rules: DeviceRule[]) => deviceRules(rules);
 
 describe("the filter", () => {
   const rules = config([

@@ -10,7 +10,7 @@ import {
   toExceptions,
 } from "../../../src/cgroup/devices/v1.ts";
 
-const rulesOf = (rules: DeviceRule[]): Rule[] => deviceRules(rules, undefined).slice(1, -10);
+const rulesOf = (rules: DeviceRule[]): Rule[] => deviceRules(rules).slice(1, -10);
 const exceptionsOf = (rules: DeviceRule[]): Exceptions => {
   const found = toExceptions([{ ...(rulesOf([{ allow: false }])[0] as Rule) }, ...rulesOf(rules)]);
   if ("hole" in found) throw new Error(`hole: ${found.hole}`);

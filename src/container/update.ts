@@ -1,0 +1,61 @@
+/** update: the limits of a container changed while it runs. */
+import { readFileSync } from "node:fs";
+import { parseResources } from "../../spec/parse.ts";
+import type { Resources } from "../../spec/resources.ts";
+import { driverOf } from "../cgroup/cgroup.ts";
+import { KontenaError } from "../error.ts";
+import { codeOf } from "../kernel/files.ts";
+import { loadState, withLock, writeState } from "./directory.ts";
+import type { Runtime } from "./runtime.ts";
+import { statusOf } from "./state.ts";
+
+/**
+ * A change from a file, `-` for standard input: JSON of `linux.resources`.
+ * @throws KontenaError CONFIG_SYNTAX, CONFIG_INVALID with all problems, BUNDLE_INVALID when it can't be read
+ */
+export function readChange(path: string, warn: Runtime["warn"]): Resources {
+  const name = path === "-" ? "standard input" : path;
+  let text: string;
+  try {
+    text = readFileSync(path === "-" ? 0 : path, "utf8");
+  } catch (error) {
+    const errno = codeOf(error);
+    throw new KontenaError("BUNDLE_INVALID", `cannot read the resources from ${name}: ${errno}`, {
+      path,
+      errno,
+    });
+  }
+  const parsed = parseResources(text);
+  for (const { message, at } of parsed.warnings) warn(message, { at });
+  if (!("problems" in parsed)) return parsed.resources;
+  const { problems, syntax } = parsed;
+  if (syntax)
+    throw new KontenaError(
+      "CONFIG_SYNTAX",
+      `the resources from ${name} are not JSON: ${problems[0]?.message}`,
+      {
+        path,
+      },
+    );
+  throw new KontenaError("CONFIG_INVALID", `the resources from ${name} have problems`, { path, problems });
+}
+
+/**
+ * Changes the limits that `change` names, and leaves the others. The whole is in the state afterwards.
+ * @throws KontenaError NOT_FOUND, WRONG_STATUS, RESOURCE_FAILED; then the limits are those from before
+ */
+export function update(runtime: Runtime, id: string, change: Resources): void {
+  const { directory } = loadState(runtime, id);
+  withLock(directory, id, () => {
+    const { state } = loadState(runtime, id);
+    const status = statusOf(directory, state);
+    if (state === undefined || status === "creating" || status === "stopped")
+      throw new KontenaError("WRONG_STATUS", "container not running", { hint: `${id} is ${status}` });
+    if (state.cgroup === undefined)
+      throw new KontenaError("CGROUP_FAILED", `container ${id} has no cgroup that could be limited`, {
+        hint: "it was made without: by --cgroup-manager disabled, or for want of rights",
+      });
+    driverOf(state.cgroup.manager).update(state.cgroup, change, runtime.warn);
+    writeState(directory, state);
+  });
+}
