@@ -31,6 +31,7 @@ export const ERROR_CODES = {
   SYSCTL_FAILED: "a kernel parameter couldn't be set",
   LABEL_FAILED: "an AppArmor profile or an SELinux label couldn't be set",
   PROCESS_FAILED: "a property of the process couldn't be applied",
+  HOOK_FAILED: "a hook of the config failed",
   EXEC_NOT_FOUND: "the program isn't there",
   EXEC_NOT_EXECUTABLE: "the program is there but can't be executed",
   EXEC_FAILED: "the kernel refused to execute the program",

@@ -3,14 +3,17 @@
  * birth. `create` makes a container's init so, and `exec` and hooks a process that enters a container.
  */
 import { closeSync, writeSync } from "node:fs";
-import { cellOffset, type EncodedPlan, putText, SOCKET } from "../init/encode.ts";
+import { bufferOffset, cellOffset, type EncodedPlan, putText, SOCKET } from "../init/encode.ts";
 import { chooseNumbers, type Numbers, type Spawned, spawnInit } from "../init/spawn.ts";
 import type { Buffer } from "../init/step.ts";
 import { moveAbove, openTalk } from "../init/talk.ts";
+import { syscall } from "../kernel/libc.ts";
 import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
 import type { Handle } from "../plan/handles.ts";
+import { SECOND_STAGE } from "../plan/join.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { openHandle } from "./handles.ts";
+import { openPidfd } from "./wait.ts";
 
 /** The cells that are filled in when the numbers of init's descriptors are known; those of handles come on top. */
 export const GIVEN = [SOCKET, STATE_DIRECTORY, LOWEST, BELOW, ABOVE, ABOVE_SLOTS, ...SLOTS] as const;
@@ -84,6 +87,14 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
   });
   for (const fd of [theirs, ...opened]) descriptors.close(fd);
   return { pid, pidfd, socket };
+}
+
+/** The process that a first stage has left: a child of this one. */
+export function secondStageOf(planFd: number, encoded: EncodedPlan): Pick<Born, "pid" | "pidfd"> {
+  const word = new Int32Array(1);
+  syscall("pread64", planFd, new Uint8Array(word.buffer), 4, bufferOffset(encoded, SECOND_STAGE));
+  const pid = word[0] ?? 0;
+  return { pid, pidfd: openPidfd(pid) };
 }
 
 /** The numbers of init's descriptors, and the texts that a kept plan has of another container. */

@@ -12,12 +12,13 @@ import { awaitDone, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
+import { HOOKS } from "../plan/hook.ts";
 import { hasNamespace, isNew } from "../plan/input.ts";
-import { JOINED, SECOND_STAGE } from "../plan/join.ts";
+import { JOINED } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { keyringTexts } from "../plan/keyring.ts";
 import { EXEC_PATH } from "../plan/process.ts";
-import { bear, type Descriptors, ownDescriptors } from "./birth.ts";
+import { bear, type Descriptors, ownDescriptors, secondStageOf } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
 import {
   CONFIG,
@@ -40,8 +41,9 @@ import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
+import { toState } from "./state.ts";
 import { readStat } from "./task.ts";
-import { endInit, openPidfd, reap } from "./wait.ts";
+import { endInit, reap } from "./wait.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -69,6 +71,8 @@ interface Making {
   descriptors: Descriptors;
   /** What has been done outside of the container, undone in the opposite order while init is there still. */
   undoing: (() => void)[];
+  /** Hooks have run; when nothing is left of the container, those that undo their work do. */
+  poststop?: () => void;
   /** Puts init into its resctrl groups, where the config asks for any. */
   enterRdt?: (pid: number) => void;
 }
@@ -88,6 +92,7 @@ function firstState(options: CreateOptions, prepared: Compiled): StoredState {
     ...(annotations === undefined ? {} : { annotations }),
     created: new Date().toISOString(),
     owner: input.host.uid,
+    ...(Object.values(bundle.config.hooks ?? {}).some((list) => list.length > 0) ? { hooks: true } : {}),
     ...(input.noNewKeyring ? { noNewKeyring: true } : {}),
     ...(input.noPivot || !hasNamespace(input.config, "mount") ? { chroot: true } : {}),
   };
@@ -126,7 +131,7 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
   });
 }
 
-function undo(runtime: Runtime, { directory, state, pidfd, undoing }: Making): void {
+function undo(runtime: Runtime, { directory, state, pidfd, undoing, poststop }: Making): void {
   for (const action of undoing.toReversed())
     try {
       action();
@@ -142,6 +147,7 @@ function undo(runtime: Runtime, { directory, state, pidfd, undoing }: Making): v
     if (state.resctrl !== undefined) rdt().leaveRdt(state.resctrl);
   } finally {
     removeDirectory(directory);
+    poststop?.();
   }
 }
 
@@ -206,6 +212,15 @@ interface Conversation {
 /** What the runtime does while init waits, by the pause's name. */
 const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
   network: takeNetDevices,
+  [HOOKS.pause]: ({ runtime, prepared, making }) => {
+    const { runHooks, runPoststop } = require("./hooks.ts") as typeof import("./hooks.ts");
+    const { config } = prepared.bundle;
+    const { state: stored, directory } = making;
+    const state = { ...toState(directory, stored.id, stored), pid: stored.pid };
+    making.poststop = () =>
+      runPoststop({ config, stored, state: { ...state, pid: 0, status: "stopped" } }, runtime.warn);
+    runHooks(["prestart", "createRuntime", "createContainer"], { config, stored, state });
+  },
   created: finish,
 };
 
@@ -240,11 +255,9 @@ function afterJoining(talk: Conversation): readonly string[] {
   const { making, prepared, planFd } = talk;
   listenFor(talk);
   const first = making.state.pid;
-  const pid = new Int32Array(1);
-  syscall("pread64", planFd, new Uint8Array(pid.buffer), 4, bufferOffset(prepared.encoded, SECOND_STAGE));
-  const second = openPidfd(pid[0] ?? 0);
+  const second = secondStageOf(planFd, prepared.encoded);
   if (making.pidfd !== undefined) closeSync(making.pidfd);
-  adopt(making, pid[0] ?? 0, second);
+  adopt(making, second.pid, second.pidfd);
   reap(first, false);
   return prepared.pauses.slice(1);
 }

@@ -1,20 +1,23 @@
 /** delete (runtime.md, "Delete"): undoes what create has made. */
-import { closeSync } from "node:fs";
+import { closeSync, existsSync } from "node:fs";
+import { join } from "node:path";
 import { removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import {
+  CONFIG,
   directoryOf,
   loadState,
   readState,
   removeDirectory,
   type StoredState,
+  storedConfig,
   withLock,
 } from "./directory.ts";
 import { killInit } from "./kill.ts";
 import type { RdtGroups } from "./rdt.ts";
 import type { Runtime } from "./runtime.ts";
-import { statusOf } from "./state.ts";
+import { statusOf, toState } from "./state.ts";
 import { readStat } from "./task.ts";
 import { awaitEnd, reap } from "./wait.ts";
 
@@ -27,7 +30,7 @@ export function remove(runtime: Runtime, id: string, options: { force?: boolean 
   try {
     if (options.force) endFirst(runtime, id);
     const { directory } = loadState(runtime, id);
-    withLock(directory, id, () => removeLocked(directory, id, options.force ?? false));
+    withLock(directory, id, () => removeLocked(runtime, directory, id, options.force ?? false));
   } catch (error) {
     if (options.force && error instanceof KontenaError && error.code === "NOT_FOUND") return;
     throw error;
@@ -41,19 +44,31 @@ function endFirst(runtime: Runtime, id: string): void {
 }
 
 /** The same for who holds the lock. */
-export function removeLocked(directory: string, id: string, force: boolean): void {
+export function removeLocked(runtime: Runtime, directory: string, id: string, force: boolean): void {
   const state = readState(directory);
   const status = statusOf(directory, state);
   if ((status === "running" || status === "paused") && !force)
     throw new KontenaError("WRONG_STATUS", `cannot delete container ${id} that is not stopped: ${status}`, {
       hint: `\`kontena kill ${id} KILL\` ends it, \`kontena delete --force ${id}\` does both`,
     });
+  const poststop = state?.hooks ? poststopOf(runtime, directory, state) : undefined;
   if (state !== undefined) {
     endProcess(state);
     if (state.cgroup !== undefined) removeCgroup(state.cgroup);
     if (state.resctrl !== undefined) removeGroups(state.resctrl);
   }
   removeDirectory(directory);
+  // "after the container is deleted but before the delete operation returns" (config.md, "Poststop").
+  poststop?.();
+}
+
+/** What they need is read while it is there; a create that was killed early has left no config, and has run no hook. */
+function poststopOf(runtime: Runtime, directory: string, stored: StoredState): (() => void) | undefined {
+  if (!existsSync(join(directory, CONFIG))) return undefined;
+  const { runPoststop } = require("./hooks.ts") as typeof import("./hooks.ts");
+  const config = storedConfig(directory);
+  const state = { ...toState(directory, stored.id, stored), pid: 0, status: "stopped" as const };
+  return () => runPoststop({ config, stored, state }, runtime.warn);
 }
 
 function removeGroups(groups: RdtGroups): void {

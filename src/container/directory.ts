@@ -21,6 +21,8 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import { parseJson } from "../../spec/json.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
@@ -54,6 +56,8 @@ export interface StoredState {
   resctrl?: RdtGroups;
   /** There when the root was entered by chroot: who comes later has to do the same. */
   chroot?: true;
+  /** There when the config has hooks. */
+  hooks?: true;
   /** There when the container has the session keyring of its creator. */
   noNewKeyring?: true;
 }
@@ -143,6 +147,16 @@ export function readState(directory: string): StoredState | undefined {
   throw new KontenaError("STATE_INVALID", `${path} is not a state that this version of kontena wrote`, {
     path,
   });
+}
+
+/** The config that the container was made by. @throws KontenaError STATE_INVALID for a container that is half made */
+export function storedConfig(directory: string): Config {
+  const path = join(directory, CONFIG);
+  try {
+    return parseJson(readText(path)) as Config;
+  } catch (error) {
+    throw new KontenaError("STATE_INVALID", `cannot read the container's config: ${codeOf(error)}`, { path });
+  }
 }
 
 export function doesNotExist(id: string): KontenaError {

@@ -38,7 +38,7 @@ export async function run(runtime: Runtime, options: RunOptions): Promise<number
 
 async function startAndWait(runtime: Runtime, container: Container, options: RunOptions): Promise<number> {
   const { id, directory, state } = container;
-  const discard = () => withLock(directory, id, () => removeLocked(directory, id, true));
+  const discard = () => withLock(directory, id, () => removeLocked(runtime, directory, id, true));
   try {
     withLock(directory, id, () => letGo(directory, state));
   } catch (error) {

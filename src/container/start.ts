@@ -10,12 +10,12 @@ import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/park.ts";
-import { FIFO, loadState, PLAN, START_OPS, type StoredState, withLock } from "./directory.ts";
+import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError } from "./failure.ts";
 import type { Runtime } from "./runtime.ts";
-import { type Status, statusOf } from "./state.ts";
+import { type Status, statusOf, toState } from "./state.ts";
 import { isAlive, readStat } from "./task.ts";
-import { openPidfd, poll, reap } from "./wait.ts";
+import { endInit, openPidfd, poll, reap } from "./wait.ts";
 
 const HINTS: Partial<Record<Status, string>> = {
   running: "it has been started already",
@@ -42,8 +42,37 @@ export function start(runtime: Runtime, id: string): void {
   });
 }
 
-/** Lets a parked init go on. @throws KontenaError for what stopped the program */
+/**
+ * Lets a parked init go on, with the hooks before and after that. A hook that fails is the container's end (runtime.md,
+ * "Lifecycle", steps 7 and 9).
+ * @throws KontenaError for what stopped the program, HOOK_FAILED
+ */
 export function letGo(directory: string, state: StoredState): void {
+  if (!state.hooks) {
+    goOn(directory, state);
+    return;
+  }
+  const { runHooks } = require("./hooks.ts") as typeof import("./hooks.ts");
+  const config = storedConfig(directory);
+  const hooks = (name: "startContainer" | "poststart", status: Status) => {
+    const now = { ...toState(directory, state.id, state), status, pid: state.pid };
+    try {
+      runHooks([name], { config, stored: state, state: now });
+    } catch (error) {
+      const pidfd = pidfdOf(state);
+      if (pidfd !== undefined) {
+        endInit(state.pid, pidfd);
+        closeSync(pidfd);
+      }
+      throw error;
+    }
+  };
+  hooks("startContainer", "created");
+  goOn(directory, state);
+  hooks("poststart", "running");
+}
+
+function goOn(directory: string, state: StoredState): void {
   const pidfd = pidfdOf(state);
   if (pidfd === undefined) {
     reap(state.pid, true);

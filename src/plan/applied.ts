@@ -21,9 +21,6 @@ const process: Later = ({ process: p }) => [...present("process.terminal", p?.te
 
 const linux: Later = ({ linux: l }) => [...present("linux.seccomp", l?.seccomp)];
 
-const hooks: Later = ({ hooks: h }) =>
-  Object.entries(h ?? {}).flatMap(([name, value]) => present(`hooks.${name}`, value));
-
 const mounts: Later = ({ mounts: list }) =>
   (list ?? []).flatMap((mount, i) => [
     ...(mount.options ?? []).flatMap((option, j) =>
@@ -31,7 +28,7 @@ const mounts: Later = ({ mounts: list }) =>
     ),
   ]);
 
-const LATER: readonly Later[] = [process, linux, hooks, mounts];
+const LATER: readonly Later[] = [process, linux, mounts];
 
 /** Without a mount namespace these would change the host, so they are refused, in every version. */
 function withoutMountNamespace(config: Config): Problem[] {

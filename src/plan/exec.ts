@@ -24,25 +24,24 @@ export const CONTAINER_ROOT = "root of the container";
 /** The runtime raises its limits. */
 const BORN: Pause = { pause: "born", why: "wait for what only the runtime can do", silent: true };
 /** The runtime chooses among what was found. */
-const FOUND: Pause = { pause: "found", why: "the program has been looked for" };
+export const FOUND: Pause = { pause: "found", why: "the program has been looked for" };
 
 export interface EnterInput {
   /** CLONE_NEW* of the namespaces that differ from the runtime's. */
   namespaces: number;
   /** Whether the root has to be entered by chroot: no mount namespace, or one without pivot_root. */
   chroot: boolean;
-}
-
-export interface ExecInput extends PlanInput, EnterInput {
   /** The container's cgroups of v1, which the process enters by itself. */
   cgroups: readonly (Hierarchy & { tasks: string })[];
 }
+
+export type ExecInput = PlanInput & EnterInput;
 
 /**
  * Into the namespaces of the process that the pidfd `CONTAINER` names, and its root. Non-dumpable before that: from then on
  * the container's processes can see this one (CVE-2016-9962). A pid namespace takes a second stage.
  */
-export function enterContainer({ namespaces, chroot }: EnterInput): Step[] {
+export function enterContainer({ namespaces, chroot }: Pick<EnterInput, "namespaces" | "chroot">): Step[] {
   const fail = {
     code: "NAMESPACE_FAILED",
     message: "cannot enter the container's namespaces",

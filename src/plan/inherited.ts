@@ -46,7 +46,7 @@ export function inherited(): Step[] {
 }
 
 /** What the program runs with. Until then init is better off with SIGPIPE ignored: see park.ts. */
-export function signals({ host }: PlanInput): Step[] {
+export function signals({ host }: Pick<PlanInput, "host">): Step[] {
   return [
     // CLONE_CLEAR_SIGHAND leaves ignored signals ignored, and execve keeps them so: Bun ignores SIGPIPE and SIGXFSZ.
     ...host.ignoredSignals.map(

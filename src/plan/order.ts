@@ -7,6 +7,7 @@ import { boundingSet, keepCapabilities, setCapabilities } from "./capabilities.t
 import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
 import { type Handle, planHandles } from "./handles.ts";
+import { pauseForHooks } from "./hook.ts";
 import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
 import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
@@ -65,6 +66,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("mounts", mounts(input)),
       // After the mounts: /dev is usually one of them.
       phase("devices", devices(input)),
+      // All is mounted now, and nothing that hooks bring is covered: masks, parameters and the read-only root come later.
+      phase("hooks", pauseForHooks(input.config)),
       // Before /proc/sys becomes read-only, and while the host's /proc is there to fall back on.
       phase("procfs", throughProcfs(input)),
       // Behind the labels: with SELinux the keyring gets the program's.

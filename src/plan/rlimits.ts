@@ -1,7 +1,7 @@
 /** Resource limits (config.md, "POSIX process"; getrlimit(2)). */
 import { type Step, struct } from "../init/step.ts";
 import { RLIMIT, type RlimitName } from "../kernel/consts/resource.ts";
-import type { PlanInput } from "./input.ts";
+import type { ProcessInput } from "./input.ts";
 
 export interface Limit {
   at?: string;
@@ -12,7 +12,7 @@ export interface Limit {
 }
 
 /** The limits that the program gets: the config's, and the caller's RLIMIT_NOFILE, which Bun has raised for itself. */
-export function limits({ config, host }: PlanInput): Limit[] {
+export function limits({ config, host }: ProcessInput): Limit[] {
   const list = (config.process?.rlimits ?? []).map((limit, i): Limit => {
     const name = limit.type as RlimitName;
     return {
@@ -32,7 +32,7 @@ export function limits({ config, host }: PlanInput): Limit[] {
  * init lowers its limits itself, right before the program: a small RLIMIT_NOFILE would stop its own work. Raising a hard
  * limit takes CAP_SYS_RESOURCE in the first user namespace, so the runtime does that from outside, during create.
  */
-export function setLimits(input: PlanInput): Step[] {
+export function setLimits(input: ProcessInput): Step[] {
   return limits(input).map((limit) => ({
     call: "prlimit64",
     args: [0, limit.resource, struct("rlimit64", { rlim_cur: limit.soft, rlim_max: limit.hard }), 0],

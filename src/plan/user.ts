@@ -5,7 +5,7 @@ import { CALLERS_UMASK } from "./inherited.ts";
 import { hasNamespace, isNew, namespaceAt, type PlanInput } from "./input.ts";
 
 /** Init becomes root of its user namespace: of a new one when the parent has written the maps. */
-export function becomeRoot({ config }: PlanInput): Step[] {
+export function becomeRoot({ config }: Pick<PlanInput, "config">): Step[] {
   if (!hasNamespace(config, "user")) return [];
   const fail = { code: "ID_MAPPING_FAILED", message: "cannot become root of the user namespace" } as const;
   const hint = { EINVAL: "the mappings must map id 0 of the container" };

@@ -34,6 +34,7 @@ test("the phases are these, in this order, whatever the config says", () => {
       "root",
       "mounts",
       "devices",
+      "hooks",
       "procfs",
       "keyring",
       "paths",

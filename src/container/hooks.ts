@@ -1,0 +1,134 @@
+/**
+ * Hooks (config.md, "POSIX-platform Hooks"; runtime.md, "Lifecycle"): programs of the config that run at points of the
+ * container's life, one after the other, each with the container's state on its standard input.
+ */
+import { closeSync, readFileSync } from "node:fs";
+import type { Config } from "../../spec/config.ts";
+import type { Hook, HookName } from "../../spec/hooks.ts";
+import { KontenaError } from "../error.ts";
+import { MFD } from "../kernel/consts/fcntl.ts";
+import { readText } from "../kernel/files.ts";
+import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { planHook, STREAMS } from "../plan/hook.ts";
+import { ownDescriptors } from "./birth.ts";
+import type { StoredState } from "./directory.ts";
+import { type Entrance, entranceOf } from "./enter.ts";
+import { gatherHost } from "./host.ts";
+import { launch } from "./launch.ts";
+import type { ContainerState } from "./state.ts";
+import { poll, reap } from "./wait.ts";
+
+/** Those that run in the container's namespaces; the others run in the runtime's. */
+const INSIDE: readonly HookName[] = ["createContainer", "startContainer"];
+
+export interface HookOptions {
+  config: Config;
+  /** What the hooks read. */
+  state: ContainerState;
+  /** For hooks inside: which container. */
+  stored: StoredState;
+}
+
+/** Runs the hooks of these names, in this order. @throws KontenaError HOOK_FAILED for the first one that fails */
+export function runHooks(names: readonly HookName[], options: HookOptions): void {
+  for (const name of names)
+    (options.config.hooks?.[name] ?? []).forEach((hook, i) => {
+      runHook(hook, name, `hooks.${name}[${i}]`, options);
+    });
+}
+
+/** The same for poststop, whose failures are warnings: the container is gone, whatever they do. */
+export function runPoststop(
+  options: HookOptions,
+  warn: (message: string, details: { at?: string; hint?: string }) => void,
+): void {
+  (options.config.hooks?.poststop ?? []).forEach((hook, i) => {
+    try {
+      runHook(hook, "poststop", `hooks.poststop[${i}]`, options);
+    } catch (error) {
+      if (!(error instanceof KontenaError)) throw error;
+      const { at, hint } = error.details;
+      warn(error.message, { ...(at === undefined ? {} : { at }), ...(hint === undefined ? {} : { hint }) });
+    }
+  });
+}
+
+function runHook(hook: Hook, name: HookName, at: string, { config, state, stored }: HookOptions): void {
+  const inside = INSIDE.includes(name);
+  const descriptors = ownDescriptors(0);
+  try {
+    const stream = (label: string) => descriptors.own(syscall("memfd_create", label, MFD.MFD_CLOEXEC));
+    const [input, said] = [stream("state"), stream("hook")];
+    writeAt(input, JSON.stringify(inside ? { ...state, pid: pidInside(stored.pid) } : state));
+    const entrance = inside ? entranceOf(stored, {}, descriptors) : undefined;
+    const streams = STREAMS.map((cell, i) => ({ kind: "given" as const, cell, fd: i === 0 ? input : said }));
+    const host = { ...gatherHost(), sources: {} };
+    const cwd = inside ? (name === "createContainer" ? state.rootfs : "/") : state.bundle;
+    const plan = planHook(
+      {
+        ...{ hook, at, cwd, host },
+        config: withTypes(config, entrance),
+        ...(entrance === undefined ? {} : { enter: entrance.input }),
+      },
+      [...(entrance?.handles ?? []), ...streams],
+    );
+    const { pid, pidfd } = launch(
+      {
+        ...{ plan, preserveFds: 0, lastCap: host.lastCap },
+        ...(entrance?.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
+        born: (born) => entrance?.join(born),
+      },
+      descriptors,
+    );
+    const ended = awaitHook(pid, pidfd, hook.timeout);
+    if (ended === undefined) return;
+    throw new KontenaError("HOOK_FAILED", `the ${name} hook ${hook.path} failed: ${ended}`, {
+      at,
+      path: hook.path,
+      ...hintOf(said),
+    });
+  } finally {
+    descriptors.closeAll();
+  }
+}
+
+/** Which namespaces it isn't beside the runtime in: the planner asks for the user namespace. */
+function withTypes(config: Config, entrance: Entrance | undefined): Config {
+  const namespaces = (entrance?.types ?? []).map((type) => ({ type, path: "/" }));
+  return { ...config, linux: { ...config.linux, namespaces } };
+}
+
+function writeAt(fd: number, text: string): void {
+  const bytes = new TextEncoder().encode(text);
+  syscall("pwrite64", fd, bytes, bytes.length, 0);
+}
+
+/** "For hooks executed in the container namespace, it is the pid as seen by the container" (runtime.md, "State"). */
+function pidInside(pid: number): number {
+  const pids = /^NSpid:\s*(.*)$/m.exec(readText(`/proc/${pid}/status`))?.[1]?.split(/\s+/);
+  return Number(pids?.at(-1) ?? pid);
+}
+
+/** Undefined when it ended well, or else how it ended. */
+function awaitHook(pid: number, pidfd: number, timeout: number | undefined): string | undefined {
+  try {
+    const inTime = poll([pidfd], timeout === undefined ? -1 : timeout * 1000).length > 0;
+    if (!inTime) rawSyscall("pidfd_send_signal", pidfd, 9, 0, 0);
+    const ended = reap(pid, false);
+    if (!inTime) return `it took more than ${timeout} s, and was killed`;
+    if (typeof ended === "string") return "it is no child of this process";
+    if (ended.code === 0) return undefined;
+    return ended.signal === undefined ? `exit status ${ended.code}` : `killed by signal ${ended.signal}`;
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+const MOST_SAID = 2000;
+
+/** The end of what it wrote to standard output and error. */
+function hintOf(said: number): { hint?: string } {
+  const text = readFileSync(`/proc/self/fd/${said}`, "utf8").trim();
+  if (text === "") return {};
+  return { hint: `it said: ${text.length > MOST_SAID ? `… ${text.slice(-MOST_SAID)}` : text}` };
+}

@@ -1,0 +1,113 @@
+/** A process that isn't a container's first one, led from its birth to execve: `exec` and hooks start theirs so. */
+import { closeSync } from "node:fs";
+import { KontenaError } from "../error.ts";
+import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/encode.ts";
+import { awaitDone, sendGo } from "../init/talk.ts";
+import { MFD } from "../kernel/consts/fcntl.ts";
+import { syscall } from "../kernel/libc.ts";
+import { JOINED } from "../plan/join.ts";
+import type { Plan } from "../plan/order.ts";
+import { INIT_NAME } from "../plan/park.ts";
+import { bear, type Descriptors, secondStageOf } from "./birth.ts";
+import { encode, pausesOf } from "./compile.ts";
+import { recordedError } from "./failure.ts";
+import { readStat } from "./task.ts";
+import { endInit, reap } from "./wait.ts";
+
+export interface LaunchOptions {
+  /** Without a `start`: nothing parks. Its first pause is the silent one of a birth. */
+  plan: Pick<Plan, "handles" | "create" | "start">;
+  preserveFds: number;
+  /** Highest capability that the kernel knows. */
+  lastCap: number;
+  /** cgroup v2 directory to be born in. */
+  cgroupFd?: number;
+  /** The process is born and waits: what only somebody outside can do to it. */
+  born?(pid: number): void;
+  /** What is done at a pause, by its name. */
+  at?: Readonly<Record<string, (launched: Launching) => void>>;
+}
+
+/** A process that runs, a child of this one. */
+export interface Launched {
+  pid: number;
+  /** Refers to it until it is closed. */
+  pidfd: number;
+}
+
+/** One that is on its way. */
+export interface Launching extends Launched {
+  encoded: EncodedPlan;
+  planFd: number;
+  socket: number;
+}
+
+export function diedEarly(what: string): KontenaError {
+  return new KontenaError("INIT_DIED", `the process ended before its program ran${what}`, {
+    hint: "it was killed: from outside, or for want of memory",
+  });
+}
+
+/** @throws KontenaError for what stopped it; then nothing of the process is left */
+export function launch(options: LaunchOptions, descriptors: Descriptors): Launched {
+  const { plan, preserveFds, lastCap, cgroupFd } = options;
+  const encoded = encode(plan);
+  const planFd = descriptors.own(syscall("memfd_create", "plan", MFD.MFD_CLOEXEC));
+  const born = bear(
+    {
+      ...{ encoded, planFd, preserveFds, lastCap, namespaces: 0, handles: plan.handles },
+      ...(cgroupFd === undefined ? {} : { cgroupFd }),
+    },
+    descriptors,
+  );
+  const launching: Launching = { encoded, planFd, ...born };
+  try {
+    converse(launching, options);
+    return { pid: launching.pid, pidfd: launching.pidfd };
+  } catch (error) {
+    endInit(launching.pid, launching.pidfd);
+    closeSync(launching.pidfd);
+    throw error;
+  }
+}
+
+function converse(launching: Launching, { plan, born, at = {} }: LaunchOptions): void {
+  born?.(launching.pid);
+  goOn(launching);
+  for (const pause of pausesOf(plan)) {
+    if (!awaitDone(launching.socket)) throw failureOf(launching) ?? diedEarly("");
+    if (pause === JOINED.pause) toSecondStage(launching);
+    else at[pause]?.(launching);
+    goOn(launching);
+  }
+  // Its end of the conversation closes at execve, or with it.
+  if (awaitDone(launching.socket)) throw diedEarly(": it said something unexpected");
+  const failure = failureOf(launching);
+  if (failure !== undefined) throw failure;
+}
+
+function goOn(launching: Launching): void {
+  if (!sendGo(launching.socket)) throw failureOf(launching) ?? diedEarly("");
+}
+
+/** The first stage ends here, and the second is the process from now on. */
+function toSecondStage(launching: Launching): void {
+  const second = secondStageOf(launching.planFd, launching.encoded);
+  const first = { pid: launching.pid, pidfd: launching.pidfd };
+  launching.pidfd = second.pidfd;
+  launching.pid = second.pid;
+  closeSync(first.pidfd);
+  reap(first.pid, false);
+}
+
+/** What stopped the process: the record tells; undefined when it got to execve and no call has failed. */
+function failureOf({ encoded, planFd, pid }: Launching): KontenaError | undefined {
+  const head = new Uint8Array(HEAD_SIZE);
+  syscall("pread64", planFd, head, HEAD_SIZE, 0);
+  const calls = (address: string) => encoded.ops.find((op) => String(op.address) === address)?.call;
+  const recorded = recordedError(head, calls);
+  if (recorded !== undefined) return recorded;
+  const stat = readStat(pid);
+  const diedInExecve = (stat === undefined || stat.state === "Z") && stat?.name === INIT_NAME;
+  return reachedExecve(head) && !diedInExecve ? undefined : diedEarly("");
+}
