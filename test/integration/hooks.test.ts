@@ -17,10 +17,7 @@ function script(directory: string, text: string, more: object = {}) {
 }
 
 function add(config: TestConfig, name: HookName, ...hooks: object[]): void {
-  config.hooks = {
-    ...config.hooks,
-    [name]: [...(config.hooks?.[name] ?? []), ...hooks],
-  } as TestConfig["hooks"];
+  Object.assign(config, { hooks: { ...config.hooks, [name]: [...(config.hooks?.[name] ?? []), ...hooks] } });
 }
 
 const HOST: readonly HookName[] = ["prestart", "createRuntime", "createContainer", "poststart", "poststop"];
