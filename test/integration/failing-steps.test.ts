@@ -219,7 +219,7 @@ test(
       config.linux.readonlyPaths = ["/proc/sys"];
     });
     // Devices can't be made there: the host's are bound instead.
-    expect(reached.filter((label) => label.includes("move_mount"))).not.toEqual([]);
+    expect(reached.filter((label) => label.includes("mknodat"))).not.toEqual([]);
   },
   LONG_MS,
 );

@@ -45,7 +45,7 @@ export const labelOf = ({ text, before }: TracedCall) =>
 
 /** Calls whose arguments are printed when they return: only the first one is known before. */
 const FILLED_BY_KERNEL = new Set(
-  "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat rt_sigprocmask".split(" "),
+  "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask".split(" "),
 );
 
 /** Reads the output of `strace -y`. */
