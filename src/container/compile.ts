@@ -12,7 +12,7 @@ import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Problem } from "../error.ts";
 import { type EncodedPlan, encodePlan, PLAN_BASE } from "../init/encode.ts";
-import { stepsOf } from "../init/step.ts";
+import { type Step, stepsOf } from "../init/step.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
@@ -67,9 +67,16 @@ export function encode(plan: Pick<Plan, "handles" | "create" | "start">): Encode
   return encodePlan({ create: stepsOf(plan.create), start: stepsOf(plan.start) }, given);
 }
 
+function pausesIn(steps: readonly Step[]): string[] {
+  return steps.flatMap((step) => {
+    if ("block" in step) return pausesIn(step.block);
+    return "pause" in step && !step.silent ? [step.pause] : [];
+  });
+}
+
 /** The pauses at which init says that it has come so far. */
 export function pausesOf({ create }: Pick<Plan, "create">): string[] {
-  return stepsOf(create).flatMap((step) => ("pause" in step && !step.silent ? [step.pause] : []));
+  return pausesIn(stepsOf(create));
 }
 
 /** Encodes a plan. */
@@ -154,7 +161,7 @@ function recall(
 ): Compiled | undefined {
   // The same text was checked when the plan was made.
   const bundle = withRoot(text, parseJson(text.text) as Config);
-  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
+  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
   if (JSON.stringify(sources) !== JSON.stringify(plan.sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);
   const { namespaces, handles, pauses, encoded, known, startCalls } = plan;

@@ -12,6 +12,7 @@ import { awaitDone, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
+import { COPY_UP } from "../plan/copy-up.ts";
 import { HOOKS } from "../plan/hook.ts";
 import { hasNamespace, isNew } from "../plan/input.ts";
 import { JOINED } from "../plan/join.ts";
@@ -186,7 +187,8 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   draftState(directory, { ...state, status: "created" });
   for (const pause of pauses) {
     listenFor(talk);
-    AT_PAUSE[pause]?.(talk);
+    if (pause.startsWith(COPY_UP)) fillTmpfs(talk, pause);
+    else AT_PAUSE[pause]?.(talk);
     goOn(talk);
   }
   return {
@@ -223,6 +225,12 @@ const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
   },
   created: finish,
 };
+
+function fillTmpfs({ prepared: { input, encoded }, making, planFd }: Conversation, pause: string): void {
+  const { copyUp } = require("./copy-up.ts") as typeof import("./copy-up.ts");
+  const { pidfd = -1 } = making;
+  copyUp(pause, input, encoded, { pid: making.state.pid, pidfd, planFd });
+}
 
 /** Loaded when there are any. */
 function takeNetDevices({

@@ -5,6 +5,7 @@ import { readHierarchies } from "../cgroup/hierarchies.ts";
 import { readText } from "../kernel/files.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
 import { isBind, meansLink, sourceName } from "../plan/source.ts";
+import { addRootFacts } from "./root-facts.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
 function field(status: string, name: string): string {
@@ -61,9 +62,10 @@ function linkKind(path: string): SourceKind {
   return stats.isSymbolicLink() ? `link ${readlinkSync(path)}` : kindOf(stats);
 }
 
-/** What the sources of bind mounts are; one that can't be seen is left out, and init's own error tells why. */
-export function sourceKinds(config: Config): Host["sources"] {
+/** What the sources of bind mounts are, and what the image has at destinations; one that can't be seen is left out, and init's own error tells why. */
+export function sourceKinds(config: Config, rootfs: string): Host["sources"] {
   const kinds: Record<string, SourceKind> = {};
+  addRootFacts(kinds, config, rootfs);
   for (const mount of config.mounts ?? []) {
     if (!isBind(mount) || mount.source === undefined) continue;
     try {

@@ -29,7 +29,7 @@ export function prepareBundle(
   warn: (warning: Problem) => void,
 ): Prepared {
   const bundle = withRoot(text, checkConfig(text, warn));
-  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path));
+  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
   const input = toInput(runtime, options, bundle, { ...facts, sources });
   for (const warning of mountWarnings(bundle.config)) warn(warning);
   for (const { at, name, why } of capabilitySets(input).refused)

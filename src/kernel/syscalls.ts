@@ -129,6 +129,10 @@ const NUMBERS = {
   getrandom: [318, 278],
   getdents64: [217, 61],
   renameat2: [316, 276],
+  utimensat: [280, 88],
+  fsetxattr: [190, 7],
+  fgetxattr: [193, 10],
+  flistxattr: [196, 13],
   setpriority: [141, 140],
   process_vm_readv: [310, 270],
 } as const satisfies Record<string, readonly [number, number]>;

@@ -6,7 +6,6 @@ import type { Config } from "../../spec/config.ts";
 import type { Problem } from "../error.ts";
 import { hasNamespace, isNew } from "./input.ts";
 import { mountProblems } from "./mount-checks.ts";
-import { LATER_OPTIONS } from "./options.ts";
 
 /** A property by its path, and whether this config uses it in a way that would have to be applied. */
 type Later = (config: Config) => string[];
@@ -21,14 +20,7 @@ const process: Later = ({ process: p }) => [...present("process.terminal", p?.te
 
 const linux: Later = ({ linux: l }) => [...present("linux.seccomp", l?.seccomp)];
 
-const mounts: Later = ({ mounts: list }) =>
-  (list ?? []).flatMap((mount, i) => [
-    ...(mount.options ?? []).flatMap((option, j) =>
-      LATER_OPTIONS.includes(option) ? [`mounts[${i}].options[${j}]`] : [],
-    ),
-  ]);
-
-const LATER: readonly Later[] = [process, linux, mounts];
+const LATER: readonly Later[] = [process, linux];
 
 /** Without a mount namespace these would change the host, so they are refused, in every version. */
 function withoutMountNamespace(config: Config): Problem[] {

@@ -11,7 +11,7 @@ import type { PlanInput } from "./input.ts";
 import { opensOutside, treeCell } from "./mount-handles.ts";
 import type { ParsedOptions } from "./options.ts";
 import { guardSteps, isProc } from "./proc-guard.ts";
-import { isLink, linkBuffer, sourceName, targetOf } from "./source.ts";
+import { destinationKind, destinationOf, isLink, linkBuffer, sourceName, targetOf } from "./source.ts";
 
 export function bind(input: PlanInput, mount: Mount, options: ParsedOptions, at: string): Step[] {
   const { host } = input;
@@ -27,8 +27,8 @@ export function bind(input: PlanInput, mount: Mount, options: ParsedOptions, at:
     ...(opensOutside(input, mount, isMapped) ? [] : [openSource(source, options, at, tree, fail)]),
     ...setAllAttributes(tree, options, at, fail),
     openOrMake({
-      path,
-      kind: isLink(kind) ? "file" : (kind ?? "directory"),
+      path: destinationOf(input, mount),
+      kind: destinationKind(kind),
       save: destination,
       at: `${at}.destination`,
       why: "the mount's destination",

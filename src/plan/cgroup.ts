@@ -14,6 +14,7 @@ import { cgroupFile } from "./join-cgroup.ts";
 import { mountContext } from "./labels.ts";
 import type { ParsedOptions } from "./options.ts";
 import { guardSteps } from "./proc-guard.ts";
+import { destinationOf } from "./source.ts";
 
 export function cgroupMount(input: PlanInput, mount: Mount, options: ParsedOptions, at: string): Step[] {
   const path = mount.destination;
@@ -23,7 +24,7 @@ export function cgroupMount(input: PlanInput, mount: Mount, options: ParsedOptio
   const place = `${at} destination`;
   const destination = [
     openOrMake({
-      path,
+      path: destinationOf(input, mount),
       kind: "directory",
       save: place,
       at: `${at}.destination`,

@@ -10,8 +10,11 @@ export interface Hierarchy {
   options: readonly string[];
 }
 
-/** A symlink is one only where it isn't to be followed; what it says follows the blank. */
-export type SourceKind = "directory" | "file" | `link ${string}`;
+/**
+ * What a path of the config is. A symlink is one only where it isn't to be followed; what it says follows the blank. Of a
+ * destination it is the mode, in octal, that a tmpfs there gets, or where its symlinks lead if that isn't there yet.
+ */
+export type SourceKind = "directory" | "file" | `link ${string}` | `mode ${string}` | `place ${string}`;
 
 /** Facts about the host and the caller, gathered once before planning. */
 export interface Host {
@@ -30,7 +33,7 @@ export interface Host {
   /** Whether the caller is in the machine's first user namespace, and not in a container itself. */
   firstUserNamespace: boolean;
   hierarchies: readonly Hierarchy[];
-  /** What the sources of bind mounts are, by their names in bind.ts. */
+  /** What paths of the config are, by their names in source.ts. */
   sources: Readonly<Record<string, SourceKind>>;
 }
 

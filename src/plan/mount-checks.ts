@@ -5,7 +5,7 @@ import { didYouMean } from "../../spec/nearest.ts";
 import type { Problem } from "../error.ts";
 import { idMapOf } from "./idmap.ts";
 import { MOUNT_DATA, mountDataSize, needsMount2 } from "./legacy-mount.ts";
-import { LATER_OPTIONS, MOUNT_OPTIONS, type ParsedOptions, parseOptions } from "./options.ts";
+import { MOUNT_OPTIONS, type ParsedOptions, parseOptions } from "./options.ts";
 import { procProblems } from "./proc-guard.ts";
 import { isBind } from "./source.ts";
 
@@ -19,13 +19,11 @@ const placeOf = (mount: Mount, at: string, name: string) => `${at}.options[${mou
 /** A bind mount has no file system of its own to give data to: an option that no row knows would be lost. */
 const bindData: Check = (mount, { data }, at) => {
   if (!isBind(mount)) return [];
-  return data
-    .filter(({ index }) => !LATER_OPTIONS.includes(mount.options?.[index ?? -1] ?? ""))
-    .map(({ key, index }) => ({
-      at: `${at}.options[${index}]`,
-      message: `"${mount.options?.[index ?? -1]}" is not an option of a bind mount`,
-      ...didYouMean(key, MOUNT_OPTIONS),
-    }));
+  return data.map(({ key, index }) => ({
+    at: `${at}.options[${index}]`,
+    message: `"${mount.options?.[index ?? -1]}" is not an option of a bind mount`,
+    ...didYouMean(key, MOUNT_OPTIONS),
+  }));
 };
 
 /** Its file systems are made as the host has them. */
@@ -74,9 +72,14 @@ const linkWords: Check = (mount, { words }, at) => {
   return [];
 };
 
-const tmpfsOnly: Check = (mount, { words }, at) => {
-  if (!words.has("copyUp") || (mount.type === "tmpfs" && !isBind(mount))) return [];
-  return one(placeOf(mount, at, "tmpcopyup"), "is an option of a tmpfs");
+const copyUp: Check = (mount, options, at) => {
+  if (!options.words.has("copyUp")) return [];
+  const place = placeOf(mount, at, "tmpcopyup");
+  if (mount.type !== "tmpfs" || isBind(mount)) return one(place, "is an option of a tmpfs");
+  if (options.words.has("remount")) return one(place, "a tmpfs is filled when it is made, not by a remount");
+  if (needsMount2(mount, options))
+    return one(place, "can't go together with iversion, silent or options of more than 255 bytes");
+  return [];
 };
 
 const CHECKS: readonly Check[] = [
@@ -87,7 +90,7 @@ const CHECKS: readonly Check[] = [
   dataFits,
   bitsWithRemount,
   linkWords,
-  tmpfsOnly,
+  copyUp,
 ];
 
 function idMapProblems(config: Config, mount: Mount, options: ParsedOptions, at: string): Problem[] {

@@ -7,6 +7,7 @@ import type { Failure, Step } from "../init/step.ts";
 import { attach, flagsOf } from "./attach.ts";
 import { bind } from "./bind.ts";
 import { cgroupMount } from "./cgroup.ts";
+import { copyUpPause } from "./copy-up.ts";
 import { type Destination, openOrMake, swept } from "./destination.ts";
 import { insteadOf, openFileSystem } from "./filesystem.ts";
 import { checkedIdMap, mapIds } from "./idmap.ts";
@@ -16,7 +17,7 @@ import { legacyMount, needsMount2 } from "./legacy-mount.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { guardSteps } from "./proc-guard.ts";
 import { remount } from "./remount.ts";
-import { isBind } from "./source.ts";
+import { destinationOf, isBind, modeName } from "./source.ts";
 
 /** Written to by runtimes and trusted by them: a symlink in its path would let the image choose where (CVE-2019-19921). */
 const NO_SYMLINKS = new Set(["proc", "sysfs"]);
@@ -35,6 +36,12 @@ function oneMount(input: PlanInput, mount: Mount, index: number): Step[] {
   return fileSystem(input, mount, options, at);
 }
 
+/** A tmpfs without a mode of its own has that of the directory that it covers. */
+function modeOf({ host }: PlanInput, mount: Mount): ParsedOptions["data"] {
+  const fact = host.sources[modeName(mount)];
+  return fact === undefined ? [] : [{ key: "mode", value: fact.slice("mode ".length) }];
+}
+
 /** fsopen, a fsconfig for each option, create, fsmount: the kernel names the option that it doesn't like. */
 function fileSystem(input: PlanInput, mount: Mount, options: ParsedOptions, at: string): Step[] {
   const type = mount.type ?? "none";
@@ -42,7 +49,7 @@ function fileSystem(input: PlanInput, mount: Mount, options: ParsedOptions, at: 
   const fail: Failure = { code: "MOUNT_FAILED", message: `cannot mount "${type}" on ${path}`, path };
   const mounted = `${at} mount`;
   const place: Destination = {
-    path,
+    path: destinationOf(input, mount),
     kind: "directory",
     save: `${at} destination`,
     at: `${at}.destination`,
@@ -53,14 +60,15 @@ function fileSystem(input: PlanInput, mount: Mount, options: ParsedOptions, at: 
   };
   const guard = guardSteps(mount, at, place.save, mounted, fail);
   const legacy = needsMount2(mount, options);
-  const data = [...options.data, ...mountContext(input, type, legacy)];
+  const data = [...modeOf(input, mount), ...options.data, ...mountContext(input, type, legacy)];
   if (legacy) return legacyMount(mount, { ...options, data }, place, at, fail, guard);
   const asked = { set: flagsOf(options), flags: options.flags, data };
   return [
     ...openFileSystem(mount, asked, at, mounted, fail, insteadOf(input, type)),
-    ...(checkedIdMap(input.config, mount, options) === undefined ? [] : [mapIds(mounted, at, fail)]),
     openOrMake(place),
     ...guard,
+    ...copyUpPause(mount, at),
+    ...(checkedIdMap(input.config, mount, options) === undefined ? [] : [mapIds(mounted, at, fail)]),
     ...attach(mounted, place.save, options, at, fail),
   ];
 }

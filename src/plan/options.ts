@@ -92,15 +92,10 @@ const ROWS: [string, Row][] = [
   ...propagation("unbindable", MS.MS_UNBINDABLE),
 ];
 
-/** Options that this version refuses by name rather than hand them to the file system as data. */
-export const LATER_OPTIONS: readonly string[] = ["tmpcopyup"];
-
 let table: Map<string, Row> | undefined;
 
 /** Every option that this version applies by itself. */
-export const MOUNT_OPTIONS: readonly string[] = ROWS.map(([name]) => name).filter(
-  (name) => !LATER_OPTIONS.includes(name),
-);
+export const MOUNT_OPTIONS: readonly string[] = ROWS.map(([name]) => name);
 
 /** Changes of MOUNT_ATTR_* bits. A mode of access time clears its whole field, as mount_setattr(2) wants it. */
 export interface Attributes {

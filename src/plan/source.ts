@@ -1,4 +1,4 @@
-/** Sources of bind mounts, and symlinks among them. Small, since a plan that is remembered needs this too. */
+/** Sources of bind mounts, and symlinks among them. Small, since a plan that is remembered needs this too; and what destinations lead to. */
 import type { Mount } from "../../spec/mounts.ts";
 import type { PlanInput, SourceKind } from "./input.ts";
 
@@ -20,6 +20,11 @@ export function sourceName(mount: Mount): string {
 
 export const isLink = (kind: SourceKind | undefined): kind is `link ${string}` =>
   kind?.startsWith("link ") ?? false;
+/** What a bind mount's destination is made as. */
+export function destinationKind(kind: SourceKind | undefined): "directory" | "file" {
+  return kind === "file" || isLink(kind) ? "file" : "directory";
+}
+
 /** What the symlink says. */
 export const targetOf = (kind: `link ${string}`): string => kind.slice("link ".length);
 
@@ -35,4 +40,36 @@ export function copiedLinks({ config, host }: PlanInput) {
     const at = `mounts[${i}]`;
     return [{ at, destination: mount.destination, target: targetOf(kind), buffer: linkBuffer(at) }];
   });
+}
+
+/** The name of a tmpfs's destination among the facts: it keeps the mode of the directory that it covers. */
+export const modeName = (mount: Mount) => `mode of ${mount.destination}`;
+
+/** The name of a destination that leads to another place, by symlinks of the image. */
+export const placeName = (mount: Mount) => `place of ${mount.destination}`;
+
+/** The path of the destination: where symlinks lead to what isn't there, that place, or it couldn't be made. */
+export function destinationOf({ host }: PlanInput, mount: Mount): string {
+  const fact = host.sources[placeName(mount)];
+  return fact === undefined ? mount.destination : `/${fact.slice("place ".length)}`;
+}
+
+/** Refused with a symlink in their path: proc and sysfs (mounts.ts), and whatever is to be /proc. */
+const noSymlinks = ({ type, destination }: Mount) =>
+  type === "proc" || type === "sysfs" || /^\/*proc\/*$/.test(destination);
+
+const isInside = (path: string, other: string) => `${path}/`.startsWith(`${other.replace(/\/+$/, "")}/`);
+
+/** Whether the plan depends on what the image has at the destination: no mount before it has covered that. */
+export function isOnImage(mounts: readonly Mount[], index: number): boolean {
+  const mount = mounts[index] as Mount;
+  const { destination, options = [] } = mount;
+  if (noSymlinks(mount) || options.includes("remount") || options.includes("dest-nofollow")) return false;
+  return !mounts.slice(0, index).some((m) => isInside(destination, m.destination));
+}
+
+/** The tmpfs mounts that have the mode of the directory in the image, as runc and crun do it: without one of their own. */
+export function takesMode(mounts: readonly Mount[], index: number): boolean {
+  const { type, options = [] } = mounts[index] as Mount;
+  return type === "tmpfs" && !options.some((o) => /(^|,)mode=/.test(o)) && isOnImage(mounts, index);
 }

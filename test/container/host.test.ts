@@ -44,7 +44,7 @@ describe("the sources of bind mounts", () => {
   writeFileSync(join(place, "file"), "");
   symlinkSync(place, join(place, "link"));
   const kinds = (source: string, options = ["rbind"]) =>
-    sourceKinds(inputOf({ mounts: [{ destination: "/d", source, options }] }).config)[source];
+    sourceKinds(inputOf({ mounts: [{ destination: "/d", source, options }] }).config, "/")[source];
 
   test("are files or directories, also behind a link and also devices", () => {
     expect(kinds(place)).toBe("directory");

@@ -119,17 +119,38 @@ for (const [how, target] of [
     expect(readdirSync(outside)).toEqual(["file"]);
   });
 
-test("a symlink to nothing as destination never touches the host", () => {
+test("a symlink to nothing as destination is made inside of the root, and never touches the host", () => {
   const outside = outsideDirectory();
   rmSync(outside, { recursive: true });
   const b = box.bundle({
+    args: ["cat", "/proc/self/mountinfo"],
     fill: (rootfs) => symlinkSync(outside, join(rootfs, "link")),
     patch: (config) => {
       config.mounts.push({ destination: "/link", type: "tmpfs", source: "tmpfs" });
     },
   });
-  box.run(b);
+  const { status, stdout } = box.run(b);
+  expect(status).toBe(0);
+  expect(Object.keys(parseMounts(stdout))).toContain(outside);
   expect(existsSync(outside)).toBe(false);
+});
+
+test("a file is bound to /etc/resolv.conf though that points to what isn't there, as in many images", () => {
+  const b = box.bundle({
+    args: ["cat", "/etc/resolv.conf", "/run/systemd/resolve/stub-resolv.conf"],
+    fill: (rootfs) => {
+      mkdirSync(join(rootfs, "etc"));
+      symlinkSync("../run/systemd/resolve/stub-resolv.conf", join(rootfs, "etc/resolv.conf"));
+    },
+    patch: (config) => {
+      const source = join(outsideDirectory(), "file");
+      config.mounts.push({ destination: "/etc/resolv.conf", type: "bind", source, options: ["rbind", "ro"] });
+    },
+  });
+  const expected = "from the host\n".repeat(2);
+  expect(box.run(b)).toMatchObject({ status: 0, stdout: expected, stderr: "" });
+  // From the plan that was kept, too.
+  expect(box.run({ ...b, id: box.next() })).toMatchObject({ status: 0, stdout: expected, stderr: "" });
 });
 
 test("a /dev that is a symlink gets its devices inside of the root", () => {

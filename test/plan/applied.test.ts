@@ -3,7 +3,7 @@ import type { Config } from "../../spec/config.ts";
 import type { Linux } from "../../spec/linux.ts";
 import { defaultConfig } from "../../src/container/spec.ts";
 import { notApplied } from "../../src/plan/applied.ts";
-import { LATER_OPTIONS, MOUNT_OPTIONS } from "../../src/plan/options.ts";
+import { MOUNT_OPTIONS } from "../../src/plan/options.ts";
 import { withNamespaces } from "./helpers.ts";
 
 const BASE: Config = { ociVersion: "1.3.0", linux: withNamespaces("mount") };
@@ -41,10 +41,6 @@ test("a property that asks for nothing is nothing to apply", () => {
 describe("mount options", () => {
   const mounts = (...options: string[]) =>
     placesOf({ mounts: [{ destination: "/a", type: "tmpfs", options }] });
-
-  test("of later versions are refused, each by its place", () => {
-    for (const option of LATER_OPTIONS) expect(mounts(option), option).toEqual(["mounts[0].options[0]"]);
-  });
 
   test("that are applied pass, and so does data for the file system", () => {
     expect(mounts("size=64m", "ro", "noswap")).toEqual([]);
