@@ -4,6 +4,7 @@
  */
 import { closeSync, existsSync, openSync, readSync, writeFileSync } from "node:fs";
 import { POLL } from "../kernel/consts/socket.ts";
+import { readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { controllerOf, unifiedOf } from "./directories.ts";
@@ -78,4 +79,16 @@ function watchV2(directory: string): OomWatch {
     },
     close: () => closeSync(fd),
   };
+}
+
+/** How many processes of the cgroup the OOM killer has taken; 0 where nobody counts. */
+export function oomKills(cgroup: Cgroup): bigint {
+  const v1 = controllerOf(cgroup, "memory");
+  const v2 = unifiedOf(cgroup);
+  const path = v1 === undefined ? `${v2}/memory.events` : `${v1}/memory.oom_control`;
+  try {
+    return parseFlat(readText(path)).get("oom_kill") ?? 0n;
+  } catch {
+    return 0n;
+  }
 }

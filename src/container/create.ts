@@ -38,13 +38,14 @@ import { recordedError } from "./failure.ts";
 import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
+import { explainMemory, PATIENCE, smallLimit, stalled } from "./memory-floor.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { toState } from "./state.ts";
 import { readStat } from "./task.ts";
-import { endInit, reap } from "./wait.ts";
+import { endInit, poll, reap } from "./wait.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -124,8 +125,9 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
     try {
       return make(runtime, options, prepared, making);
     } catch (error) {
+      const told = explainMemory(error, making.state.cgroup);
       undo(runtime, making);
-      throw error;
+      throw told;
     } finally {
       making.descriptors.closeAll();
     }
@@ -246,6 +248,8 @@ function goOn({ socket, making, prepared, planFd }: Conversation): void {
 }
 
 function listenFor({ socket, making, prepared, planFd }: Conversation): void {
+  const limit = smallLimit(making.state.cgroup);
+  if (limit !== undefined && poll([socket], PATIENCE).length === 0) throw stalled(limit);
   if (!awaitDone(socket)) throw initEnded(making, prepared, planFd);
 }
 

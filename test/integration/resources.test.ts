@@ -142,6 +142,24 @@ test("a program that takes more memory than its limit is killed, and the runtime
   expect(box.run(exec)).toMatchObject({ status: 137 });
 });
 
+describe("a small memory limit", () => {
+  // Measured with a static program of 4 kB: 128 KiB on v1, 192 KiB on v2; with busybox, 256 KiB on both.
+  test("of 512 KiB is enough for a shell", () => {
+    const b = limited({ memory: { limit: 512 * 1024 } }, "echo fits");
+    expect(box.run(b)).toMatchObject({ status: 0, stdout: "fits\n", stderr: "" });
+  });
+
+  test("that init doesn't fit in is told as that, and nothing is left", () => {
+    for (const limit of [1, 4096, 16 * 1024, 64 * 1024]) {
+      const { status, stderr } = box.run(limited({ memory: { limit } }));
+      expect(status).toBe(1);
+      expect(stderr).toContain(
+        `linux.resources.memory.limit: the memory limit of ${limit} bytes is too small to make the container`,
+      );
+    }
+  });
+});
+
 onV1("cpuset")("a program sees the CPUs that it may use", () => {
   const b = limited({ cpu: { cpus: "0" } }, "busybox grep Cpus_allowed_list /proc/self/status");
   expect(box.run(b)).toMatchObject({ status: 0, stdout: "Cpus_allowed_list:\t0\n" });
