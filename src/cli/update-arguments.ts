@@ -53,12 +53,7 @@ export const updateOptions = {
   },
   "kernel-memory-tcp": { kind: "text", value: "BYTES", description: "memory of TCP buffers (cgroup v1)" },
   "pids-limit": { kind: "text", value: "NUMBER", description: "processes and threads; -1 for no limit" },
-  "l3-cache-schema": {
-    kind: "text",
-    value: "TEXT",
-    later: true,
-    description: "Intel RDT: parts of the L3 cache",
-  },
-  "mem-bw-schema": { kind: "text", value: "TEXT", later: true, description: "Intel RDT: memory bandwidth" },
+  "l3-cache-schema": { kind: "text", value: "TEXT", description: "Intel RDT: parts of the L3 cache" },
+  "mem-bw-schema": { kind: "text", value: "TEXT", description: "Intel RDT: memory bandwidth" },
 } as const satisfies Options;
 export type UpdateArguments = Arguments<typeof updateOptions, typeof container>;

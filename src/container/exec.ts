@@ -96,6 +96,9 @@ function toExecInput(
   };
 }
 
+/** Loaded for the few containers that have use for it. */
+const rdt = () => require("./rdt.ts") as typeof import("./rdt.ts");
+
 function enter(
   directory: string,
   state: StoredState,
@@ -116,6 +119,7 @@ function enter(
         entrance.join(pid);
         setOomScoreAdj(input, pid);
         raiseLimits(input, pid);
+        if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
       },
       at: { [FOUND.pause]: (launching) => tellProgram(input, launching) },
     },

@@ -162,6 +162,11 @@ function attempt(root: string, what: string, path: string, action: () => void): 
   }
 }
 
+/** Writes other limits into the class that a container is in. @throws KontenaError RDT_FAILED */
+export function changeRdt({ groups }: RdtGroups, change: IntelRdt, root = resctrlRoot()): void {
+  for (const text of schemataOf(change)) write(root, join(groups[0] ?? root, "schemata"), text);
+}
+
 /** Why the kernel has refused the last request: resctrl.rst, "info/last_cmd_status". */
 function lastStatus(root: string): string | undefined {
   try {

@@ -1,11 +1,12 @@
 /** update: the limits of a container changed while it runs. */
 import { readFileSync } from "node:fs";
+import type { IntelRdt } from "../../spec/linux.ts";
 import { parseResources } from "../../spec/parse.ts";
 import type { Resources } from "../../spec/resources.ts";
 import { driverOf } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
-import { loadState, withLock, writeState } from "./directory.ts";
+import { loadState, type StoredState, withLock, writeState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
 
@@ -45,17 +46,48 @@ export function readChange(path: string, warn: Runtime["warn"]): Resources {
  * @throws KontenaError NOT_FOUND, WRONG_STATUS, RESOURCE_FAILED; then the limits are those from before
  */
 export function update(runtime: Runtime, id: string, change: Resources): void {
-  const { directory } = loadState(runtime, id);
-  withLock(directory, id, () => {
-    const { state } = loadState(runtime, id);
-    const status = statusOf(directory, state);
-    if (state === undefined || status === "creating" || status === "stopped")
-      throw new KontenaError("WRONG_STATUS", "container not running", { hint: `${id} is ${status}` });
+  withLiving(runtime, id, (state, directory) => {
     if (state.cgroup === undefined)
       throw new KontenaError("CGROUP_FAILED", `container ${id} has no cgroup that could be limited`, {
         hint: "it was made without: by --cgroup-manager disabled, or for want of rights",
       });
     driverOf(state.cgroup.manager).update(state.cgroup, change, runtime.warn);
     writeState(directory, state);
+  });
+}
+
+/**
+ * The same for its class of service in the resctrl file system.
+ * @throws KontenaError NOT_FOUND, WRONG_STATUS, HOST_UNSUPPORTED, RDT_FAILED
+ */
+export function updateRdt(
+  runtime: Runtime,
+  id: string,
+  change: Pick<IntelRdt, "l3CacheSchema" | "memBwSchema">,
+): void {
+  const { changeRdt, resctrlRoot } = require("./rdt.ts") as typeof import("./rdt.ts");
+  withLiving(runtime, id, ({ resctrl }) => {
+    const root = resctrlRoot();
+    if (resctrl === undefined)
+      throw new KontenaError("RDT_FAILED", `container ${id} has no group in the resctrl file system`, {
+        hint: "linux.intelRdt in its config makes one",
+      });
+    changeRdt(resctrl, change, root);
+  });
+}
+
+/** Does something with a container that has a process, while nobody else changes it. */
+function withLiving(
+  runtime: Runtime,
+  id: string,
+  action: (state: StoredState, directory: string) => void,
+): void {
+  const { directory } = loadState(runtime, id);
+  withLock(directory, id, () => {
+    const { state } = loadState(runtime, id);
+    const status = statusOf(directory, state);
+    if (state === undefined || status === "creating" || status === "stopped")
+      throw new KontenaError("WRONG_STATUS", "container not running", { hint: `${id} is ${status}` });
+    action(state, directory);
   });
 }

@@ -4,7 +4,15 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { IntelRdt } from "../../spec/linux.ts";
-import { enterRdt, findResctrl, joinRdt, leaveRdt, planRdt, resctrlRoot } from "../../src/container/rdt.ts";
+import {
+  changeRdt,
+  enterRdt,
+  findResctrl,
+  joinRdt,
+  leaveRdt,
+  planRdt,
+  resctrlRoot,
+} from "../../src/container/rdt.ts";
 import { KontenaError } from "../../src/error.ts";
 
 const root = mkdtempSync(join(tmpdir(), "kontena-rdt-"));
@@ -147,6 +155,13 @@ test("a class that create has made goes when nobody is in it, and one that is go
   writeFileSync(at("gold/tasks"), "");
   leave();
   expect(removed).toEqual([at("gold")]);
+});
+
+test("other limits are written into the class that the container is in", () => {
+  group("gold", "L3:0=f\n");
+  const groups = { groups: [at("gold"), at("gold/mon_groups/c1")], made: [] };
+  changeRdt(groups, { l3CacheSchema: "L3:0=3", memBwSchema: "MB:0=50" }, root);
+  expect(read("gold/schemata")).toBe("L3:0=3\nMB:0=50\n");
 });
 
 test("what the kernel refuses is told with its own reason", () => {

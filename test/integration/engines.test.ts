@@ -312,7 +312,6 @@ test("the calls of containerd's shim for one container work in their order", asy
 for (const [what, args] of [
   ["--console-socket", ["create", "--console-socket", "/tmp/socket", "x"]],
   ["--systemd-cgroup", ["--systemd-cgroup", "create", "x"]],
-  ["exec", ["exec", "x", "true"]],
 ] as const)
   test(`${what}, which comes later, is refused by its name and never swallowed`, () => {
     const { status, stdout, stderr } = box.kontena([...args]);

@@ -139,7 +139,8 @@ describe("is refused:", () => {
     expect(update(b, "--pids-limit", "-2").stderr).toContain(
       '--pids-limit: "-2" isn\'t a whole number, or -1',
     );
-    expect(update(b, "--l3-cache-schema", "L3:0=1").stderr).toContain("--l3-cache-schema");
+    expect(update(b, "--l3-cache-schema", "L3:0=1").stderr).toContain("resctrl file system");
+    expect(update(b, "--mem-bw-schema", "L3:0=1").stderr).toContain("--mem-bw-schema is one line");
     expect(update(b, "-r", "/nowhere").stderr).toContain("cannot read the resources from /nowhere: ENOENT");
   });
 

@@ -1,6 +1,7 @@
+import type { IntelRdt } from "../../../spec/linux.ts";
 import type { Resources } from "../../../spec/resources.ts";
 import { openRuntime } from "../../container/runtime.ts";
-import { readChange, update } from "../../container/update.ts";
+import { readChange, update, updateRdt } from "../../container/update.ts";
 import { KontenaError } from "../../error.ts";
 import { parseBytes, parseWhole } from "../amounts.ts";
 import type { CommandContext } from "../option.ts";
@@ -45,16 +46,34 @@ export function changeOf(options: Partial<Options>): Resources {
   return change as Resources;
 }
 
+type RdtChange = Pick<IntelRdt, "l3CacheSchema" | "memBwSchema">;
+
+/** The same for the resctrl file system; none when nothing is asked of it. Throws USAGE. */
+function rdtChangeOf(options: Partial<Options>): RdtChange | undefined {
+  const l3CacheSchema = options["l3-cache-schema"];
+  const memBwSchema = options["mem-bw-schema"];
+  if (memBwSchema !== undefined && !/^MB:[^\n]*$/.test(memBwSchema))
+    throw new KontenaError("USAGE", "update: --mem-bw-schema is one line that begins with MB:");
+  if (l3CacheSchema === undefined && memBwSchema === undefined) return undefined;
+  return {
+    ...(l3CacheSchema === undefined ? {} : { l3CacheSchema }),
+    ...(memBwSchema === undefined ? {} : { memBwSchema }),
+  };
+}
+
 export function execute(context: CommandContext, args: UpdateArguments): number {
   const runtime = openRuntime(context.runtime);
   const change = changeOf(args);
+  const rdt = rdtChangeOf(args);
   const given = Object.keys(change).length > 0;
-  if (args.resources === undefined && !given)
+  if (args.resources === undefined && !given && rdt === undefined)
     throw new KontenaError("USAGE", "update: nothing to change", {
       hint: "name a limit, as in `kontena update --memory 64m ID`",
     });
   if (args.resources !== undefined && given)
     throw new KontenaError("USAGE", "update: --resources has all limits, none goes beside it");
-  update(runtime, args.id, args.resources === undefined ? change : readChange(args.resources, runtime.warn));
+  if (args.resources !== undefined) update(runtime, args.id, readChange(args.resources, runtime.warn));
+  else if (given) update(runtime, args.id, change);
+  if (rdt !== undefined) updateRdt(runtime, args.id, rdt);
   return 0;
 }
