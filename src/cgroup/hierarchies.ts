@@ -1,4 +1,6 @@
 /** Which cgroup hierarchies the host has, and where: /proc/self/mountinfo (proc(5), cgroups(7)). */
+import { accessSync, constants } from "node:fs";
+import { posix } from "node:path";
 import { readText } from "../kernel/files.ts";
 import type { Hierarchy } from "../plan/input.ts";
 
@@ -39,4 +41,31 @@ export function parseHierarchies(mountinfo: string): Hierarchy[] {
 
 export function readHierarchies(): Hierarchy[] {
   return parseHierarchies(readText("/proc/self/mountinfo"));
+}
+
+/**
+ * Where on v2 a caller without root's rights may make cgroups: beside its own, since one with processes hands no controllers
+ * down, or else in its own. A process may move as far as the caller may write to what is above both (cgroup-v2.rst,
+ * "Delegation Containment").
+ * @returns the path below the mount point; undefined where it may nowhere
+ */
+export function delegatedCgroup(hierarchies: readonly Hierarchy[]): string | undefined {
+  const unified = hierarchies.find(({ version }) => version === 2);
+  if (unified === undefined || hierarchies.length > 1) return undefined;
+  const own = /^0::(\/.*)$/m.exec(readText("/proc/self/cgroup"))?.[1];
+  if (own === undefined) return undefined;
+  const found = [posix.dirname(own), own].find((path) => {
+    const directory = posix.join(unified.mountpoint, path);
+    return isWritable(directory) && isWritable(posix.join(directory, "cgroup.procs"));
+  });
+  return found === "/" ? "" : found;
+}
+
+function isWritable(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK);
+    return true;
+  } catch {
+    return false;
+  }
 }

@@ -174,7 +174,10 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
   const hash = new Bun.CryptoHasher("sha256");
   const { hierarchies, nofile, ...others } = facts;
   // A path of a cgroup has room in steps: the container's name counts by its length.
-  const room = Math.max(0, ...hierarchies.map((h) => roomOf(h.mountpoint, options.id)));
+  const room = Math.max(
+    0,
+    ...hierarchies.map((h) => roomOf(h.mountpoint + (facts.delegated ?? ""), options.id)),
+  );
   const parts = [
     typeof KONTENA_BUILD === "undefined" ? "" : KONTENA_BUILD,
     Object.entries(others).map(([name, value]) => `${name}=${value}`),

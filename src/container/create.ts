@@ -5,7 +5,6 @@
 import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
-import { asksForNothing } from "../cgroup/limits.ts";
 import { KontenaError } from "../error.ts";
 import { bufferOffset, HEAD_SIZE } from "../init/encode.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
@@ -39,6 +38,7 @@ import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
 import { explainMemory, PATIENCE, smallLimit, stalled } from "./memory-floor.ts";
+import { refusalOf } from "./no-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
@@ -315,18 +315,11 @@ function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): nu
     const fd = driver.birthplace(cgroup);
     return fd === undefined ? undefined : making.descriptors.own(fd);
   } catch (error) {
-    if (!mayGoWithout(prepared, error)) throw error;
+    const refusal = refusalOf(error, prepared.input);
+    if (refusal !== undefined) throw refusal;
     runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
     return withoutCgroup(prepared, making);
   }
-}
-
-/** A user without rights on the cgroups runs containers without limits, as long as the config doesn't ask for any. */
-function mayGoWithout({ input }: Pick<Compiled, "input">, error: unknown): boolean {
-  if (!(error instanceof KontenaError) || error.code !== "CGROUP_FAILED") return false;
-  const refused = ["EACCES", "EPERM", "EROFS"].includes(error.details.errno ?? "");
-  const { cgroupsPath, resources } = input.config.linux ?? {};
-  return refused && cgroupsPath === undefined && (resources === undefined || asksForNothing(resources));
 }
 
 function withoutCgroup(prepared: Compiled, making: Making): undefined {

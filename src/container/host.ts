@@ -1,7 +1,7 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
 import { lstatSync, readlinkSync, type Stats, statSync } from "node:fs";
 import type { Config } from "../../spec/config.ts";
-import { readHierarchies } from "../cgroup/hierarchies.ts";
+import { delegatedCgroup, readHierarchies } from "../cgroup/hierarchies.ts";
 import { readText } from "../kernel/files.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
 import { isBind, meansLink, sourceName } from "../plan/source.ts";
@@ -92,13 +92,17 @@ export function gatherHost(): HostFacts {
     nofile: callersOpenFiles(),
   };
   const ids = (name: string) => Number(field(status, name).split("\t")[1] ?? 0);
+  const uid = ids("Uid");
+  const hierarchies = readHierarchies();
+  const delegated = uid === 0 ? undefined : delegatedCgroup(hierarchies);
   return {
-    uid: ids("Uid"),
+    uid,
     gid: ids("Gid"),
     permitted: BigInt(`0x${field(status, "CapPrm")}`),
     bounding: BigInt(`0x${field(status, "CapBnd")}`),
     ignoredSignals: signalsOf(field(status, "SigIgn")),
     ...constant,
-    hierarchies: readHierarchies(),
+    hierarchies,
+    ...(delegated === undefined ? {} : { delegated }),
   };
 }

@@ -57,11 +57,14 @@ function defaultMappings(config: Config, host: Host): Config {
   };
 }
 
-/** Where the container's cgroup lies below each hierarchy; a path that leaves it is refused. */
-export function cgroupPathOf(config: Config, id: string): string {
+/**
+ * Where the container's cgroup lies below each hierarchy; a path that leaves it is refused. A relative one is below what is
+ * delegated to the caller, or else the same as an absolute one.
+ */
+export function cgroupPathOf(config: Config, id: string, delegated = ""): string {
   const asked = config.linux?.cgroupsPath;
-  if (asked === undefined || asked === "") return `/kontena-${id}`;
-  const path = posix.normalize(asked.startsWith("/") ? asked : `/${asked}`).replace(/\/$/, "");
+  if (asked === undefined || asked === "") return `${delegated}/kontena-${id}`;
+  const path = posix.normalize(asked.startsWith("/") ? asked : `${delegated}/${asked}`).replace(/\/$/, "");
   if (path === "" || asked.split("/").includes(".."))
     throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, {
       at: "linux.cgroupsPath",
@@ -133,7 +136,8 @@ export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle
     host,
     rootfs: bundle.rootfs,
     cgroupManager: runtime.cgroupManager,
-    cgroupPath: runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id),
+    cgroupPath:
+      runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id, host.delegated),
     preserveFds: preservedOf(options),
     noPivot: options.noPivot ?? false,
     noNewKeyring: options.noNewKeyring ?? false,

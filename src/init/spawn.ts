@@ -269,8 +269,23 @@ function cloneError(errno: number, options: SpawnOptions): KontenaError {
     ENOMEM: "out of memory, or the cgroup's memory limit is too small",
   };
   const hint = hints[name];
-  const code = options.cgroupFd !== undefined && errno === ERRNO.EBUSY ? "CGROUP_FAILED" : "NAMESPACE_FAILED";
-  return new KontenaError(code, `cannot create the container's process: ${errnoText(name)}`, {
+  // Of a birth in a cgroup: not allowed to leave the caller's for it; not a domain; or controllers for cgroups below are enabled.
+  const ofCgroup: number[] = [ERRNO.EACCES, ERRNO.EOPNOTSUPP, ERRNO.EBUSY];
+  if (options.cgroupFd !== undefined && ofCgroup.includes(errno))
+    return new KontenaError(
+      "CGROUP_FAILED",
+      `nobody can be born in the container's cgroup: ${errnoText(name)}`,
+      {
+        at: "linux.cgroupsPath",
+        ...details,
+        ...(errno === ERRNO.EACCES
+          ? {
+              hint: "the caller needs the right to write cgroup.procs of what is above its own cgroup and that one",
+            }
+          : {}),
+      },
+    );
+  return new KontenaError("NAMESPACE_FAILED", `cannot create the container's process: ${errnoText(name)}`, {
     at: "linux.namespaces",
     ...details,
     ...(hint === undefined ? {} : { hint }),

@@ -33,6 +33,8 @@ export interface Host {
   /** Whether the caller is in the machine's first user namespace, and not in a container itself. */
   firstUserNamespace: boolean;
   hierarchies: readonly Hierarchy[];
+  /** Path of the v2 cgroup below which a caller who isn't root may make others; absent for root, and where there is none. */
+  delegated?: string;
   /** What paths of the config are, by their names in source.ts. */
   sources: Readonly<Record<string, SourceKind>>;
 }

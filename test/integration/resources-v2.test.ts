@@ -13,7 +13,16 @@ import {
 import { join } from "node:path";
 import type { Resources } from "../../spec/resources.ts";
 import { readHierarchies } from "../../src/cgroup/hierarchies.ts";
-import { openBox, type TestBundle, type TestConfig, testWhen, until } from "./helpers.ts";
+import {
+  asNobody,
+  NOBODY,
+  openBox,
+  rootless,
+  type TestBundle,
+  type TestConfig,
+  testWhen,
+  until,
+} from "./helpers.ts";
 
 const hierarchies = process.geteuid?.() === 0 ? readHierarchies() : [];
 const alone = hierarchies.length === 1 && hierarchies[0]?.version === 2;
@@ -233,5 +242,83 @@ describe("ownership", () => {
     });
     expect(box.create(b)).toMatchObject({ status: 0, stderr: "" });
     expect(owners(b)).toEqual(delegated(100_005));
+  });
+});
+
+describe("a user without root's rights", () => {
+  const DELEGATED = [".", "cgroup.procs", "cgroup.threads", "cgroup.subtree_control"];
+
+  /** kontena as nobody, from a cgroup of its own in a tree that is nobody's. */
+  function asDelegated(b: TestBundle, tree: string) {
+    for (const file of DELEGATED) chownSync(join(top, tree, file), NOBODY, NOBODY);
+    const options = asNobody(box, b);
+    const enter = `echo 0 > ${join(top, tree, "shell", "cgroup.procs")}; exec "$@"`;
+    return { ...options, before: ["sh", "-c", enter, "sh", ...(options.before ?? [])] };
+  }
+
+  const unprivileged = (resources: Resources, args: string): TestBundle =>
+    box.bundle({
+      args,
+      patch: (config) => {
+        rootless(config);
+        config.linux.resources = resources;
+      },
+    });
+
+  test(
+    "has limits where a part of the tree is delegated to it",
+    within((name) => {
+      writeFileSync(join(top, "cgroup.subtree_control"), "+memory +pids");
+      mkdirSync(join(top, name, "shell"));
+      const b = unprivileged(
+        { memory: { limit: 32 * MB }, pids: { limit: 12 }, devices: [{ allow: false, access: "rwm" }] },
+        "busybox cat /proc/self/cgroup; sleep 60",
+      );
+      const options = asDelegated(b, name);
+      const { status, stderr, output } = box.kontena(
+        ["run", "--detach", "--bundle", b.directory, b.id],
+        options,
+      );
+      expect({ status, stderr }).toMatchObject({
+        status: 0,
+        stderr: expect.stringContaining("the device rules are left out"),
+      });
+      const directory = join(name, `kontena-${b.id}`);
+      expect(read(directory, "memory.max")).toBe(String(32 * MB));
+      expect(read(directory, "pids.max")).toBe("12");
+      const end = Date.now() + 5000;
+      while (output() === "" && Date.now() < end) Bun.sleepSync(5);
+      expect(output()).toBe(`0::/${directory}\n`);
+      const change = box.kontena(["update", "--pids-limit", "15", b.id], options);
+      expect(change).toMatchObject({ status: 0, stderr: "" });
+      expect(read(directory, "pids.max")).toBe("15");
+      expect(box.kontena(["delete", "--force", b.id], options)).toMatchObject({ status: 0, stderr: "" });
+      expect(existsSync(join(top, directory))).toBe(false);
+    }),
+  );
+
+  test("has none elsewhere: a limit is refused, and a container without runs", () => {
+    const limited = unprivileged({ memory: { limit: 32 * MB } }, "true");
+    const { status, stderr } = box.kontena(
+      ["run", "--bundle", limited.directory, limited.id],
+      asNobody(box, limited),
+    );
+    expect({ status, stderr }).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/no right to make a cgroup/),
+    });
+    const free = unprivileged({ devices: [{ allow: false, access: "rwm" }] }, "echo runs");
+    expect(box.kontena(["run", "--bundle", free.directory, free.id], asNobody(box, free))).toMatchObject({
+      status: 0,
+      stdout: "runs\n",
+      stderr: "",
+    });
+    const forbidden = unprivileged(
+      { devices: [{ allow: false, type: "c", major: 10, access: "rwm" }] },
+      "true",
+    );
+    expect(
+      box.kontena(["run", "--bundle", forbidden.directory, forbidden.id], asNobody(box, forbidden)).status,
+    ).toBe(1);
   });
 });
