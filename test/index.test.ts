@@ -226,7 +226,8 @@ describe("an error", () => {
       ],
       [
         "CONFIG_NOT_APPLIED",
-        bundle(["true"], (c) => void Object.assign(c.process as object, { oomScoreAdj: 1 })),
+        // Read-only paths of the host.
+        bundle(["true"], (c) => void Object.assign(c.linux as object, { namespaces: [{ type: "uts" }] })),
       ],
       ["CONFIG_INVALID", bundle(["true"], (c) => void Object.assign(c, { ociVersion: "x" }))],
     ];

@@ -11,3 +11,9 @@ export function listenFds(env: Environment, pid: number): number {
   if (!/^[0-9]{1,6}$/.test(count)) return 0;
   return whose === "" || whose === String(pid) ? Number(count) : 0;
 }
+
+/** Where it waits to hear that the service is ready (sd_notify(3)). */
+export function notifySocket(env: Environment): string | undefined {
+  const { NOTIFY_SOCKET: socket } = env;
+  return socket === undefined || socket === "" ? undefined : socket;
+}

@@ -188,6 +188,8 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
       runtime.cgroupManager,
       options.preserveFds,
       options.listenFds,
+      // The directory of its socket is the container's own.
+      options.notifySocket === undefined ? "" : join(runtime.root, options.id),
       options.noPivot,
       options.noNewKeyring,
       room,

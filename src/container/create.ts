@@ -160,6 +160,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   planRdt(prepared, making);
   writeState(directory, state);
   makeFifo(directory);
+  if (options.notifySocket !== undefined) loadNotify().makeNotifyDirectory(directory);
   const cgroupFd = prepareCgroup(runtime, prepared, making);
   const { encoded, handles, namespaces, input } = prepared;
   const { own } = making.descriptors;
@@ -273,6 +274,8 @@ function afterJoining(talk: Conversation): readonly string[] {
   reap(first, false);
   return prepared.pauses.slice(1);
 }
+
+const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
 
 /** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
 function makeFifo(directory: string): void {

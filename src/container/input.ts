@@ -1,6 +1,6 @@
 /** Bundle, host and options → the planner's input: what the config means here. */
 import { readlinkSync } from "node:fs";
-import { posix } from "node:path";
+import { join, posix } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
@@ -23,6 +23,8 @@ export interface CreateOptions {
   preserveFds?: number;
   /** How many of the service manager's sockets come first, from 3 on (sd_listen_fds(3)). */
   listenFds?: number;
+  /** Where the service manager waits for the program's READY (sd_notify(3)). */
+  notifySocket?: string;
 }
 
 /** All descriptors from 3 on that the program inherits. */
@@ -121,13 +123,22 @@ function withServiceVariables(config: Config, { listenFds = 0 }: CreateOptions):
   return { ...config, process: { ...config.process, env } };
 }
 
+function withNotify(runtime: Runtime, { id }: CreateOptions, config: Config): Config {
+  const { withNotifySocket } = require("./notify.ts") as typeof import("./notify.ts");
+  const more = withNotifySocket(config, join(runtime.root, id));
+  if (more === config)
+    runtime.warn("NOTIFY_SOCKET is not passed on to a container without a mount namespace of its own");
+  return more;
+}
+
 const loadSysctl = () => require("./sysctl.ts") as typeof import("./sysctl.ts");
 
 /** The planner's input, for a config that has been checked. */
 export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle, host: Host): PlanInput {
   const given = absoluteSources(bundle.config, bundle.path);
   const mapped = defaultMappings(impliedUserNamespace(runtime, given, host), host);
-  const config = withServiceVariables(mapped, options);
+  const served = withServiceVariables(mapped, options);
+  const config = options.notifySocket === undefined ? served : withNotify(runtime, options, served);
   // At every create, kept plan or not: what a path means can change.
   if (config.linux?.sysctl !== undefined) loadSysctl().checkSysctls(config);
   return {

@@ -7,8 +7,9 @@ import { removeLocked } from "./delete.ts";
 import { withLock } from "./directory.ts";
 import { forwardSignals } from "./forward.ts";
 import { signalInit } from "./kill.ts";
+import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
-import { letGo } from "./start.ts";
+import { listenAndLetGo } from "./start.ts";
 
 export interface RunOptions extends CreateOptions {
   /** Return as soon as the program runs, and leave the container. */
@@ -36,19 +37,26 @@ export async function run(runtime: Runtime, options: RunOptions): Promise<number
   }
 }
 
+const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
+
 async function startAndWait(runtime: Runtime, container: Container, options: RunOptions): Promise<number> {
   const { id, directory, state } = container;
   const discard = () => withLock(directory, id, () => removeLocked(runtime, directory, id, true));
+  let notifier: Notifier | undefined;
   try {
-    withLock(directory, id, () => letGo(directory, state));
+    notifier = withLock(directory, id, () => listenAndLetGo(directory, state, options.notifySocket));
   } catch (error) {
     discard();
     throw error;
   }
   // The program runs, and nobody waits for this.
   storePlan(runtime, container.compiled);
-  if (options.detach) return 0;
-  const ended = await awaitChild(container.pid);
+  if (options.detach) {
+    if (notifier !== undefined) loadNotify().awaitReady(runtime, notifier, container.pid);
+    return 0;
+  }
+  const stop = notifier && loadNotify().watchForReady(runtime, notifier, container.pid);
+  const ended = await awaitChild(container.pid).finally(() => stop?.());
   if (!options.keep) discard();
   return ended.code;
 }

@@ -12,6 +12,7 @@ import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/park.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError } from "./failure.ts";
+import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Status, statusOf, toState } from "./state.ts";
 import { isAlive, readStat } from "./task.ts";
@@ -22,10 +23,13 @@ const HINTS: Partial<Record<Status, string>> = {
   paused: "resume it first",
 };
 
-/** @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running */
-export function start(runtime: Runtime, id: string): void {
+/**
+ * With `notifySocket`, waits until the program has said that it is ready, which that socket is then told.
+ * @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running
+ */
+export function start(runtime: Runtime, id: string, notifySocket?: string): void {
   const { directory } = loadState(runtime, id);
-  withLock(directory, id, () => {
+  const started = withLock(directory, id, () => {
     const { state } = loadState(runtime, id);
     const status = statusOf(directory, state);
     // Stopped before it was ever started: init may have said why.
@@ -38,8 +42,29 @@ export function start(runtime: Runtime, id: string): void {
       throw new KontenaError("WRONG_STATUS", `cannot start a container in the ${status} state`, {
         hint: HINTS[status] ?? `\`kontena delete ${id}\` removes it`,
       });
-    letGo(directory, state);
+    return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket) };
   });
+  // Without the lock: the container can be killed while this waits.
+  if (started.notifier !== undefined) loadNotify().awaitReady(runtime, started.notifier, started.pid);
+}
+
+const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
+
+/** Lets init go on; where a service manager waits for READY, the program finds whom to tell. @throws KontenaError */
+export function listenAndLetGo(
+  directory: string,
+  state: StoredState,
+  notifySocket: string | undefined,
+): Notifier | undefined {
+  const notifier =
+    notifySocket === undefined ? undefined : loadNotify().listenForReady(directory, notifySocket);
+  try {
+    letGo(directory, state);
+    return notifier;
+  } catch (error) {
+    if (notifier !== undefined) closeSync(notifier.fd);
+    throw error;
+  }
 }
 
 /**

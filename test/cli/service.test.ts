@@ -1,5 +1,5 @@
 import { expect, test } from "bun:test";
-import { listenFds } from "../../src/cli/service.ts";
+import { listenFds, notifySocket } from "../../src/cli/service.ts";
 
 test("sockets of the service manager are counted when they are this process's, or nobody's by name", () => {
   expect(listenFds({ LISTEN_FDS: "2", LISTEN_PID: "7" }, 7)).toBe(2);
@@ -14,4 +14,10 @@ test("those of another process are not: the variable came from it", () => {
 test.each(["", "-1", "a", "1e3", "9999999", " 1"])("%p is no number of sockets", (LISTEN_FDS) => {
   expect(listenFds({ LISTEN_FDS }, 7)).toBe(0);
   expect(listenFds({}, 7)).toBe(0);
+});
+
+test("an empty NOTIFY_SOCKET is none", () => {
+  expect(notifySocket({ NOTIFY_SOCKET: "/run/systemd/notify" })).toBe("/run/systemd/notify");
+  expect(notifySocket({ NOTIFY_SOCKET: "" })).toBeUndefined();
+  expect(notifySocket({})).toBeUndefined();
 });

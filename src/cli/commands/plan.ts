@@ -1,7 +1,7 @@
 import { resolve } from "node:path";
 import type { CreateOptions } from "../../container/create.ts";
 import type { CreateArguments } from "../arguments.ts";
-import { listenFds } from "../service.ts";
+import { listenFds, notifySocket } from "../service.ts";
 
 type PlanArguments = Pick<
   CreateArguments,
@@ -10,6 +10,7 @@ type PlanArguments = Pick<
 
 /** What `create`, `run` and `explain` ask of the container layer alike. Paths are the caller's, so they are made absolute here. */
 export function planOptions(id: string, args: PlanArguments): CreateOptions {
+  const notify = notifySocket(process.env);
   return {
     id,
     bundle: resolve(args.bundle ?? "."),
@@ -17,6 +18,7 @@ export function planOptions(id: string, args: PlanArguments): CreateOptions {
     noNewKeyring: args["no-new-keyring"],
     preserveFds: args["preserve-fds"] ?? 0,
     listenFds: listenFds(process.env, process.pid),
+    ...(notify !== undefined && { notifySocket: notify }),
     ...(args.config !== undefined && { config: resolve(args.config) }),
   };
 }

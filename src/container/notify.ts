@@ -1,0 +1,147 @@
+/**
+ * NOTIFY_SOCKET (sd_notify(3)): the program says that it is ready to a socket of kontena's own, which passes it on to the
+ * service manager. The service manager's own socket isn't in the container, and takes nothing from processes it doesn't know.
+ */
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, unlinkSync } from "node:fs";
+import { join } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import { bindDatagram, connectDatagram } from "../kernel/datagram.ts";
+import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { isNew } from "../plan/input.ts";
+import type { Runtime } from "./runtime.ts";
+import { openPidfd, poll } from "./wait.ts";
+
+/** In the state directory, bound into the container: as runc has it. */
+const DIRECTORY = "notify";
+const SOCKET = "notify.sock";
+const INSIDE = "/run/notify";
+
+export function notifyDirectory(stateDirectory: string): string {
+  return join(stateDirectory, DIRECTORY);
+}
+
+/** The directory that will hold the socket; the container sees it read-only. */
+export function makeNotifyDirectory(stateDirectory: string): void {
+  const path = notifyDirectory(stateDirectory);
+  mkdirSync(path);
+  chmodSync(path, 0o755);
+}
+
+/** The config with the directory bound in and the variable that leads there. */
+export function withNotifySocket(config: Config, stateDirectory: string): Config {
+  if (config.process === undefined || !isNew(config, "mount")) return config;
+  const env = (config.process.env ?? []).filter((entry) => !entry.startsWith("NOTIFY_SOCKET="));
+  env.push(`NOTIFY_SOCKET=${INSIDE}/${SOCKET}`);
+  const mount = {
+    destination: INSIDE,
+    type: "bind",
+    source: notifyDirectory(stateDirectory),
+    options: ["bind", "nosuid", "noexec", "nodev", "ro"],
+  };
+  return {
+    ...config,
+    process: { ...config.process, env },
+    mounts: [...(config.mounts ?? []), mount],
+  };
+}
+
+/** A socket that listens to a container's program, and where to pass on what it says. */
+export interface Notifier {
+  fd: number;
+  host: string;
+}
+
+/** Listens from here on; undefined for a container without the directory. @throws SyscallError */
+export function listenForReady(stateDirectory: string, host: string): Notifier | undefined {
+  const directory = notifyDirectory(stateDirectory);
+  if (!existsSync(directory)) return undefined;
+  const path = join(directory, SOCKET);
+  // One of a `start` that was killed.
+  if (existsSync(path)) unlinkSync(path);
+  // A path of the state directory may be longer than an address can be.
+  const at = openSync(directory, "r");
+  try {
+    const fd = bindDatagram(`/proc/self/fd/${at}/${SOCKET}`);
+    // Whoever the program is.
+    chmodSync(path, 0o777);
+    return { fd, host };
+  } finally {
+    closeSync(at);
+  }
+}
+
+const MESSAGE_SIZE = 4096;
+
+/** The line that says READY, of the messages that are there. */
+function readyLine(fd: number): string | undefined {
+  const bytes = new Uint8Array(MESSAGE_SIZE);
+  for (;;) {
+    const got = rawSyscall("read", fd, bytes, bytes.length);
+    if (got < 0) return undefined;
+    const lines = new TextDecoder().decode(bytes.subarray(0, got)).split("\n");
+    const line = lines.find((text) => text.startsWith("READY="));
+    if (line !== undefined) return line;
+  }
+}
+
+/** Tells the service manager what the program has said, and that the program is the service's main process. */
+function passOn(runtime: Runtime, host: string, line: string, pid: number): void {
+  try {
+    const fd = connectDatagram(host);
+    try {
+      for (const text of [line, `MAINPID=${pid}`]) {
+        const bytes = new TextEncoder().encode(`${text}\n`);
+        syscall("write", fd, bytes, bytes.length);
+      }
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    runtime.warn(`cannot tell the service manager that the container is ready: ${(error as Error).message}`, {
+      hint: `NOTIFY_SOCKET is ${host}`,
+    });
+  }
+}
+
+/** Waits until the program says that it is ready, or has ended, and closes the notifier. */
+export function awaitReady(runtime: Runtime, { fd, host }: Notifier, pid: number): void {
+  let pidfd: number | undefined;
+  try {
+    pidfd = openPidfd(pid);
+    for (;;) {
+      const ready = poll([fd, pidfd], -1);
+      const line = readyLine(fd);
+      if (line !== undefined) {
+        passOn(runtime, host, line, pid);
+        return;
+      }
+      if (ready.some((one) => one.fd === pidfd)) return;
+    }
+  } catch (error) {
+    runtime.debug(`nobody to wait for: ${(error as Error).message}`);
+  } finally {
+    if (pidfd !== undefined) closeSync(pidfd);
+    closeSync(fd);
+  }
+}
+
+const LOOK_EVERY_MS = 20;
+
+/** The same beside other work of this process, until the returned function is called. */
+export function watchForReady(runtime: Runtime, { fd, host }: Notifier, pid: number): () => void {
+  let done = false;
+  const look = () => {
+    const line = done ? undefined : readyLine(fd);
+    if (line === undefined) return;
+    done = true;
+    clearInterval(timer);
+    passOn(runtime, host, line, pid);
+  };
+  const timer = setInterval(look, LOOK_EVERY_MS);
+  return () => {
+    // It may have been ready for a moment only.
+    look();
+    clearInterval(timer);
+    closeSync(fd);
+  };
+}
