@@ -65,7 +65,11 @@ function bindInstead(
     why: `${why}: the host's ${name} takes its place`,
     at,
     save,
-    fail: { ...fail, message: `${fail.message}: cannot bind the host's ${name} instead` },
+    fail: {
+      ...fail,
+      message: `${fail.message}: cannot bind the host's ${name} instead`,
+      hints: { ENOENT: why },
+    },
   };
   const [flag] = setAttributes(save, { set: flags, clear: 0 }, at, fail, true);
   return flag === undefined ? [{ ...open, after: "leave" }] : [open, { ...flag, after: "leave" }];
