@@ -81,6 +81,59 @@ test("the host's procfs may be bound then", () => {
   expect(mountsOf(b)["/proc"]?.type).toBe("proc");
 });
 
+for (const shared of [[], ["cgroup"]])
+  test(`cgroups are shown ${shared.length === 0 ? "with" : "without"} a cgroup namespace, and read-only as asked`, () => {
+    const mounts = mountsOf(bundleOf(shared));
+    const shown = Object.keys(mounts).filter((point) => point.startsWith("/sys/fs/cgroup"));
+    expect(shown.length).toBeGreaterThan(0);
+    for (const point of shown) expect([point, mounts[point]?.options[0]]).toEqual([point, "ro"]);
+  });
+
+/** As a user without any rights, mapped to root. */
+function runAsUser(shared: string[], mounts: TestConfig["mounts"]) {
+  const b = box.bundle({
+    args: ["cat", "/proc/self/mountinfo"],
+    patch: (config) => {
+      const types = ["pid", "ipc", "uts", "mount", "user", "network", "cgroup"] as const;
+      config.linux = { namespaces: types.filter((t) => !shared.includes(t)).map((type) => ({ type })) };
+      config.mounts = [{ destination: "/proc", type: "proc", source: "proc" }, ...mounts];
+    },
+  });
+  const state = join(b.directory, "state");
+  mkdirSync(state);
+  for (const path of [b.directory, b.rootfs, state]) chownSync(path, 1000, 1000);
+  return box.kontena(["run", "--bundle", b.directory, b.id], {
+    globals: ["--root", state],
+    before: ["setpriv", "--reuid=1000", "--regid=1000", "--clear-groups"],
+  });
+}
+
+const SYSFS = { destination: "/sys", type: "sysfs", source: "sysfs", options: ["nosuid", "ro"] };
+const CGROUP = { destination: "/cgroup", type: "cgroup", source: "cgroup", options: ["nosuid", "ro"] };
+
+test("a user without rights has a sysfs and cgroups with namespaces of its own, or the host's without", () => {
+  for (const shared of [[], ["network"], ["cgroup"], ["network", "cgroup"]]) {
+    const { status, stdout, stderr } = runAsUser(shared, [SYSFS, CGROUP]);
+    expect({ shared, status, stderr }).toEqual({ shared, status: 0, stderr: "" });
+    const mounts = parseMounts(stdout);
+    expect(mounts["/sys"]).toMatchObject({ type: "sysfs" });
+    for (const point of ["/sys", "/cgroup"])
+      expect(mounts[point]?.options.slice(0, 2)).toEqual(["ro", "nosuid"]);
+  }
+});
+
+test("a user binds what the user may see, and nothing else", () => {
+  const source = outsideDirectory();
+  const bind = { destination: "/place", source, options: ["rbind", "rro"] };
+  const { status, stdout } = runAsUser([], [bind]);
+  expect(status).toBe(0);
+  expect(parseMounts(stdout)["/place"]?.options).toContain("ro");
+  chmodSync(source, 0o700);
+  const closed = runAsUser([], [{ ...bind, source: join(source, "file") }]);
+  expect(closed.stderr).toContain("mounts[1].source");
+  expect(closed.stderr).toContain("permission denied");
+});
+
 test("a file system that only the host's root may mount is refused in the kernel's words", () => {
   const mount = { destination: "/data", type: "ext4", source: "/dev/null" };
   const b = bundleOf([], (config) => {
