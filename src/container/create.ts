@@ -38,6 +38,7 @@ import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
 import { explainMemory, PATIENCE, smallLimit, stalled } from "./memory-floor.ts";
+import { checkMounts } from "./mount-results.ts";
 import { refusalOf } from "./no-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
@@ -217,7 +218,9 @@ interface Conversation {
 /** What the runtime does while init waits, by the pause's name. */
 const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
   network: takeNetDevices,
-  [HOOKS.pause]: ({ runtime, prepared, making }) => {
+  [HOOKS.pause]: ({ runtime, prepared, making, planFd }) => {
+    // Hooks may rely on the container's /proc.
+    checkMounts(prepared.input, prepared.encoded, planMemory(prepared, planFd));
     const { runHooks, runPoststop } = require("./hooks.ts") as typeof import("./hooks.ts");
     const { config } = prepared.bundle;
     const { state: stored, directory } = making;
@@ -347,12 +350,17 @@ function prepareInit({ runtime, prepared, making: { state, enterRdt } }: Convers
   enterRdt?.(pid);
 }
 
+function planMemory({ encoded }: Compiled, planFd: number): Uint8Array {
+  const memory = new Uint8Array(encoded.bytes.length);
+  syscall("pread64", planFd, memory, memory.length, 0);
+  return memory;
+}
+
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */
 function finish({ options, prepared, making, planFd }: Conversation): void {
   const { directory, state } = making;
   const { encoded } = prepared;
-  const memory = new Uint8Array(encoded.bytes.length);
-  syscall("pread64", planFd, memory, memory.length, 0);
+  const memory = planMemory(prepared, planFd);
   checkResults(prepared.input, encoded, memory);
   const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
   writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));

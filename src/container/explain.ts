@@ -2,6 +2,8 @@
 
 import { CLONE } from "../kernel/consts/sched.ts";
 import { describe, flagNames, toText } from "../plan/describe.ts";
+import type { Handle } from "../plan/handles.ts";
+import type { Mapped } from "../plan/idmap.ts";
 import { isNew } from "../plan/input.ts";
 import { netDevices } from "../plan/network.ts";
 import { limits } from "../plan/rlimits.ts";
@@ -11,6 +13,29 @@ import type { Runtime } from "./runtime.ts";
 export interface Explained {
   text: string;
   json: unknown;
+}
+
+/** A descriptor that init is born with. */
+function handleText(handle: Handle): string {
+  switch (handle.kind) {
+    case "given":
+      return `hand over descriptor ${handle.fd}`;
+    case "namespace":
+      return `open the ${handle.type} namespace ${handle.path}`;
+    case "tree": {
+      const ids = handle.idMap === undefined ? "" : `, its ids mapped by ${mappedText(handle.idMap.mapped)}`;
+      return `open_tree ${handle.source}${handle.recursive ? " and all below" : ""}${ids}`;
+    }
+    case "mapping":
+      return `open a user namespace with ${mappedText(handle.mapped)}`;
+  }
+}
+
+function mappedText(mapped: Mapped): string {
+  if ("path" in mapped) return `the user namespace ${mapped.path}`;
+  const text = (list: Extract<Mapped, { uidMappings: unknown }>["uidMappings"]) =>
+    list.map((m) => `${m.containerID} ${m.hostID} ${m.size}`).join(", ");
+  return `uid_map ${text(mapped.uidMappings)}, gid_map ${text(mapped.gidMappings)}`;
 }
 
 /** What the runtime's own process does around init's batches, in words. */
@@ -32,6 +57,11 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
           what: `mkdir ${h.mountpoint}${cgroupPath}`,
           at: "linux.cgroupsPath",
         }))),
+    ...plan.handles.map((handle) => ({
+      phase: "birth",
+      what: handleText(handle),
+      ...("at" in handle ? { at: handle.at } : {}),
+    })),
     {
       phase: "birth",
       what: `clone3(${flags}) and execute init, a sealed memfd of one page`,
