@@ -16,6 +16,8 @@ import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
 import { kill } from "./container/kill.ts";
 import { list } from "./container/list.ts";
+import { pause, resume } from "./container/pause.ts";
+import { processes } from "./container/ps.ts";
 import { openRuntime } from "./container/runtime.ts";
 import { start } from "./container/start.ts";
 import { type ContainerState, state } from "./container/state.ts";
@@ -51,6 +53,12 @@ export interface Container {
   state(): ContainerState;
   /** Sends a signal by number. @throws KontenaError WRONG_STATUS when the program has ended */
   kill(signal: number): void;
+  /** Stops all processes of the container where they stand. @throws KontenaError WRONG_STATUS, CGROUP_FAILED without a cgroup */
+  pause(): void;
+  /** Lets them go on. @throws KontenaError WRONG_STATUS when it isn't paused */
+  resume(): void;
+  /** Host pids of all processes of the container, in rising order. */
+  processes(): number[];
   /** Resolves when the program has ended, however often it is asked. */
   wait(): Promise<Exit>;
   /** The same, holding this thread until then. */
@@ -92,6 +100,9 @@ export function open(options: Options = {}): Kontena {
         start: () => start(runtime, id),
         state: () => state(runtime, id),
         kill: (signal) => kill(runtime, id, signal),
+        pause: () => pause(runtime, id),
+        resume: () => resume(runtime, id),
+        processes: () => processes(runtime, id),
         wait() {
           if (exit !== undefined) return Promise.resolve(exit);
           waiting ??= awaitChild(pid).then(toExit);

@@ -122,6 +122,20 @@ describe("a container", () => {
     expect(open({ root: join(place, "elsewhere") }).list()).toEqual([]);
   });
 
+  real(`can be paused and resumed, and its processes counted${skipped}`, () => {
+    const container = create(bundle(["sleep", "60"]));
+    container.start();
+    expect(container.processes()).toEqual([container.pid]);
+    container.pause();
+    expect(container.state()).toMatchObject({ status: "paused", pid: container.pid });
+    expect(errorOf(() => container.pause()).code).toBe("WRONG_STATUS");
+    container.resume();
+    expect(container.state().status).toBe("running");
+    expect(errorOf(() => container.resume()).code).toBe("WRONG_STATUS");
+    container.delete({ force: true });
+    expect(leftovers()).toEqual(NOTHING);
+  });
+
   real(`that a signal ends tells which${skipped}`, async () => {
     const container = create(bundle(["sleep", "60"]));
     container.start();

@@ -7,7 +7,7 @@ import { POLL } from "../kernel/consts/socket.ts";
 import { readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import type { Cgroup } from "./cgroup.ts";
-import { controllerOf, unifiedOf } from "./directories.ts";
+import { controllerOf, failed, unifiedOf } from "./directories.ts";
 import { parseFlat } from "./stats/text.ts";
 
 export interface OomWatch {
@@ -19,14 +19,22 @@ export interface OomWatch {
   close(): void;
 }
 
-/** Undefined where the host has no memory controller for it. */
+/**
+ * Undefined where the host has no memory controller for it, or a real-time kernel, which has no events in v1.
+ * @throws KontenaError CGROUP_FAILED
+ */
 export function watchOom(cgroup: Cgroup): OomWatch | undefined {
   const v1 = controllerOf(cgroup, "memory");
-  if (v1 !== undefined) return watchV1(v1);
   const v2 = unifiedOf(cgroup);
-  return v2 !== undefined && existsSync(`${v2}/memory.events`) ? watchV2(v2) : undefined;
+  try {
+    if (v1 !== undefined) return existsSync(`${v1}/${REGISTER}`) ? watchV1(v1) : undefined;
+    return v2 !== undefined && existsSync(`${v2}/memory.events`) ? watchV2(v2) : undefined;
+  } catch (error) {
+    throw failed("watch", v1 ?? v2 ?? cgroup.path, error);
+  }
 }
 
+const REGISTER = "cgroup.event_control";
 const EFD_CLOEXEC = 0o2000000;
 const EFD_NONBLOCK = 0o4000;
 
@@ -37,7 +45,7 @@ function watchV1(directory: string): OomWatch {
     closeSync(fd);
     closeSync(control);
   };
-  const register = `${directory}/cgroup.event_control`;
+  const register = `${directory}/${REGISTER}`;
   try {
     writeFileSync(register, `${fd} ${control}`);
   } catch (error) {

@@ -2,7 +2,7 @@
 import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { formatError, KontenaError } from "../error.ts";
-import { codeOf } from "../kernel/files.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 import { readState } from "./directory.ts";
 import { isId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
@@ -33,6 +33,20 @@ export function list(runtime: Runtime): ContainerState[] {
     }
   }
   return containers;
+}
+
+/** Name of a user in /etc/passwd (passwd(5)); `#uid` for one that isn't there, as runc has it. */
+export function userName(uid: number, passwd = readPasswd()): string {
+  const line = passwd.split("\n").find((entry) => entry.split(":")[2] === String(uid));
+  return line?.split(":")[0] || `#${uid}`;
+}
+
+function readPasswd(): string {
+  try {
+    return readText("/etc/passwd");
+  } catch {
+    return "";
+  }
 }
 
 /** Ids of this root in which the regular expression matches somewhere, as crun's --regex has it. @throws KontenaError USAGE */

@@ -17,6 +17,7 @@ test("list prints a table of runc's columns", () => {
   const [head, row, ...more] = box.kontena(["list"]).stdout.trimEnd().split("\n");
   expect(head?.trim().split(/\s{2,}/)).toEqual(["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"]);
   expect(row?.split(/\s+/).slice(0, 4)).toEqual([b.id, String(pid), "created", b.directory]);
+  expect(row?.split(/\s+/)[5]).toBe("root");
   expect(more).toEqual([]);
 });
 

@@ -2,6 +2,11 @@
 import { testIn } from "./lab.ts";
 
 testIn("systemd", {
-  root: ["integration/example.test.ts"],
+  root: [
+    "integration/example.test.ts",
+    "integration/pause.test.ts",
+    "integration/events.test.ts",
+    "integration/stats.test.ts",
+  ],
   user: ["integration/example.test.ts"],
 });

@@ -1,4 +1,4 @@
-import { list } from "../../container/list.ts";
+import { list, userName } from "../../container/list.ts";
 import { openRuntime } from "../../container/runtime.ts";
 import type { ContainerState } from "../../container/state.ts";
 import type { ListArguments } from "../arguments.ts";
@@ -7,7 +7,15 @@ import type { CommandContext } from "../option.ts";
 
 /** The table of `runc list`: same columns, same order. */
 export function listTable(containers: readonly ContainerState[]): string {
-  const rows = containers.map((c) => [c.id, String(c.pid), c.status, c.bundle, c.created, c.owner]);
+  const users = new Map(containers.map(({ owner }) => [owner, userName(Number(owner))]));
+  const rows = containers.map((c) => [
+    c.id,
+    String(c.pid),
+    c.status,
+    c.bundle,
+    c.created,
+    users.get(c.owner) ?? c.owner,
+  ]);
   return columns([["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"], ...rows]);
 }
 
