@@ -1,10 +1,14 @@
 /** explain: what create and start would do, in order, and why; nothing is done. */
 
+import { deviceRules, rulesFor } from "../cgroup/devices/rules.ts";
+import { textOf } from "../cgroup/devices/v1.ts";
+import type { Facts, Item } from "../cgroup/item.ts";
+import { resourceItems } from "../cgroup/resources.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
 import { describe, flagNames, toText } from "../plan/describe.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { Mapped } from "../plan/idmap.ts";
-import { isNew } from "../plan/input.ts";
+import { isNew, type PlanInput } from "../plan/input.ts";
 import { netDevices } from "../plan/network.ts";
 import { limits } from "../plan/rlimits.ts";
 import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
@@ -38,6 +42,31 @@ function mappedText(mapped: Mapped): string {
   return `uid_map ${text(mapped.uidMappings)}, gid_map ${text(mapped.gidMappings)}`;
 }
 
+/** Limits by their controllers: in which files they end up depends on what the kernel has, which shows in a cgroup only. */
+function limitSteps({ config, host }: PlanInput): { phase: string; what: string; at: string }[] {
+  const { resources = {}, devices } = config.linux ?? {};
+  const facts: Facts = {
+    where: (v1, v2 = v1) => {
+      if (host.hierarchies.some(({ options }) => options.includes(v1))) return 1;
+      return v2 !== "" && host.hierarchies.some(({ version }) => version === 2) ? 2 : undefined;
+    },
+    read: () => "0",
+  };
+  const limitOf = (item: Item) => {
+    if ("file" in item) return `set ${item.controller} to ${item.value}`;
+    return "refused" in item ? `refuse it: ${item.refused}` : item.notice;
+  };
+  const rules = deviceRules(resources.devices ?? rulesFor(devices));
+  return [
+    ...resourceItems(resources, facts).map((item) => ({ phase: "cgroup", what: limitOf(item), at: item.at })),
+    {
+      phase: "cgroup",
+      what: `devices, of which the last rule counts: ${rules.map((rule) => `${rule.allow ? "allow" : "forbid"} ${textOf(rule)}`).join(", ")}`,
+      at: "linux.resources.devices",
+    },
+  ];
+}
+
 /** What the runtime's own process does around init's batches, in words. */
 function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?: string }[] {
   const { config, cgroupPath, host } = input;
@@ -57,6 +86,7 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
           what: `mkdir ${h.mountpoint}${cgroupPath}`,
           at: "linux.cgroupsPath",
         }))),
+    ...(cgroupPath === undefined ? [] : limitSteps(input)),
     ...plan.handles.map((handle) => ({
       phase: "birth",
       what: handleText(handle),

@@ -88,6 +88,8 @@ export function defaultConfig({ rootless }: { rootless: boolean }): Config {
     mounts: defaultMounts(rootless),
     linux: {
       namespaces: types.map((type) => ({ type })),
+      // No device but the default ones. Without root's rights nothing has to forbid them.
+      ...(rootless ? {} : { resources: { devices: [{ allow: false, access: "rwm" }] } }),
       ...(rootless
         ? {
             uidMappings: [{ containerID: 0, hostID: uid, size: 1 }],
