@@ -112,6 +112,12 @@ export function checkPreserved(options: Partial<CreateOptions>): void {
   }
 }
 
+/** The spec leaves open what a program without a list of capabilities has: none, as with runc and crun. */
+function withCapabilities(config: Config): Config {
+  if (config.process === undefined || config.process.capabilities !== undefined) return config;
+  return { ...config, process: { ...config.process, capabilities: {} } };
+}
+
 /**
  * What a service manager tells by variables, made true for the program: sockets begin at 3, and it is process 1
  * (sd_listen_fds(3)).
@@ -137,7 +143,7 @@ const loadSysctl = () => require("./sysctl.ts") as typeof import("./sysctl.ts");
 export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle, host: Host): PlanInput {
   const given = absoluteSources(bundle.config, bundle.path);
   const mapped = defaultMappings(impliedUserNamespace(runtime, given, host), host);
-  const served = withServiceVariables(mapped, options);
+  const served = withServiceVariables(withCapabilities(mapped), options);
   const config = options.notifySocket === undefined ? served : withNotify(runtime, options, served);
   // At every create, kept plan or not: what a path means can change.
   if (config.linux?.sysctl !== undefined) loadSysctl().checkSysctls(config);

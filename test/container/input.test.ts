@@ -87,6 +87,12 @@ describe("the planner's input", () => {
     });
   });
 
+  test("has no capabilities where the config says nothing of them", () => {
+    expect(of({ process: { cwd: "/" } }).config.process?.capabilities).toEqual({});
+    const capabilities = { bounding: ["CAP_KILL"] };
+    expect(of({ process: { cwd: "/", capabilities } }).config.process?.capabilities).toEqual(capabilities);
+  });
+
   test("has the service manager's sockets first, and the variables that tell of them", () => {
     const config = {
       process: { cwd: "/", env: ["A=1", "LISTEN_FDS=9", "LISTEN_PID=9", "LISTEN_FDNAMES=x"] },

@@ -76,6 +76,14 @@ testNeeding(
   });
 });
 
+test("a program has no capabilities when the config says nothing of them, root included", () => {
+  const fields = statusOf((config) => {
+    delete config.process.capabilities;
+  });
+  for (const set of ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"])
+    expect(fields[set], set).toBe("0".repeat(16));
+});
+
 const SETS = {
   CapBnd: "bounding",
   CapEff: "effective",
