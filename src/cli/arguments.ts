@@ -66,13 +66,11 @@ export const createOptions = {
   "console-socket": {
     kind: "text",
     value: "SOCKET",
-    later: true,
     description: "socket that receives the terminal's master end",
   },
   "pidfd-socket": {
     kind: "text",
     value: "SOCKET",
-    later: true,
     description: "socket that receives init's pidfd",
   },
 } as const satisfies Options;
@@ -137,17 +135,15 @@ export const execOptions = {
   },
   detach: { kind: "flag", short: "d", description: "return once the program runs" },
   "pid-file": { kind: "text", value: "FILE", description: "write the process id to FILE" },
-  tty: { kind: "flag", short: "t", later: true, description: "give the program a terminal" },
+  tty: { kind: "flag", short: "t", description: "give the program a terminal" },
   "console-socket": {
     kind: "text",
     value: "SOCKET",
-    later: true,
     description: "socket that receives the terminal's master end",
   },
   "pidfd-socket": {
     kind: "text",
     value: "SOCKET",
-    later: true,
     description: "socket that receives the process's pidfd",
   },
   cwd: { kind: "text", value: "DIR", description: "working directory in the container" },

@@ -32,6 +32,8 @@ export interface BirthOptions {
   stateFd?: number;
   /** cgroup v2 directory to be born in. */
   cgroupFd?: number;
+  /** Where the master end of a terminal goes. */
+  consoleFd?: number;
   /** What differs between containers of one plan. */
   texts?: readonly Buffer[];
 }
@@ -70,7 +72,7 @@ export function ownDescriptors(preserveFds: number): Descriptors {
 /** @throws KontenaError what a handle can't be opened for, or what stops the birth; then there is no process */
 export function bear(options: BirthOptions, descriptors: Descriptors): Born {
   const { encoded, handles, preserveFds, planFd, stateFd } = options;
-  const opened = handles.map((handle) => descriptors.own(openHandle(handle)));
+  const opened = handles.map((handle) => descriptors.own(openHandle(handle, options.consoleFd)));
   const talk = openTalk();
   const socket = descriptors.own(talk.ours);
   const theirs = descriptors.own(talk.theirs);

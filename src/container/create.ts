@@ -115,6 +115,9 @@ export function createPrepared(runtime: Runtime, options: CreateOptions, prepare
 
 /** The same for a plan that has been encoded already. */
 export function createCompiled(runtime: Runtime, options: CreateOptions, prepared: Compiled): Container {
+  const { config } = prepared.input;
+  if (config.process?.terminal || options.consoleSocket !== undefined)
+    consoles().checkConsole(config, options);
   const directory = makeDirectory(runtime, options.id);
   return withLock(directory, options.id, () => {
     const making: Making = {
@@ -170,12 +173,16 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
     openSync(join(directory, PLAN), constants.O_RDWR | constants.O_CREAT | constants.O_EXCL, 0o600),
   );
   const { preserveFds, host } = input;
+  const consoleFd = input.config.process?.terminal
+    ? consoles().openConsole(input.config, options, making.descriptors)
+    : undefined;
   const { pid, pidfd, socket } = bear(
     {
       ...{ encoded, namespaces, handles, preserveFds, planFd, stateFd },
       lastCap: host.lastCap,
       texts: [...cgroupTexts(input), ...keyringTexts(input)],
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
+      ...(consoleFd === undefined ? {} : { consoleFd }),
     },
     making.descriptors,
   );
@@ -203,6 +210,11 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
     state,
     compiled: prepared,
   };
+}
+
+/** Loaded for a container with a terminal. */
+function consoles() {
+  return require("./console-socket.ts") as typeof import("./console-socket.ts");
 }
 
 /** What is needed between init's batches. */
@@ -364,6 +376,8 @@ function finish({ options, prepared, making, planFd }: Conversation): void {
   checkResults(prepared.input, encoded, memory);
   const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
   writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
+  if (options.pidfdSocket !== undefined && making.pidfd !== undefined)
+    consoles().sendPidfd(options.pidfdSocket, making.pidfd, making.descriptors);
   if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
   state.status = "created";
   publishState(directory);

@@ -1,8 +1,9 @@
 /** What `exec` runs: its options, and the process that they make of the container's own. */
 import type { Config } from "../../spec/config.ts";
 import type { Process } from "../../spec/process.ts";
+import type { ConsoleOptions } from "./console-socket.ts";
 
-export interface ExecOptions {
+export interface ExecOptions extends ConsoleOptions {
   /** The program and its arguments; the process of the container's config without them, but with `process`. */
   args: readonly string[];
   /** A whole process in the form of config.json, in the place of the container's own. */
@@ -22,6 +23,11 @@ export interface ExecOptions {
   /** Also in a paused container; the process stands still until that goes on. */
   ignorePaused?: boolean;
   pidFile?: string;
+  /** Socket that gets the process's pidfd (SCM_RIGHTS). */
+  pidfdSocket?: string;
+  /** Give it a terminal, of this size unless `process` says another. */
+  terminal?: boolean;
+  size?: { rows: number; columns: number };
   /** How many descriptors from 3 on the program inherits. */
   preserveFds?: number;
 }
@@ -45,6 +51,10 @@ export function processOf(config: Config, options: ExecOptions): Process {
   if (noNewPrivileges) merged.noNewPrivileges = true;
   // A terminal is asked for by its own option; the container's own process had another one.
   if (options.process === undefined) delete merged.terminal;
+  if (options.terminal) merged.terminal = true;
+  const { size } = options;
+  if (size !== undefined && options.process?.consoleSize === undefined)
+    merged.consoleSize = { height: size.rows, width: size.columns };
   return merged;
 }
 

@@ -6,8 +6,10 @@ import { bufferOffset } from "../init/encode.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
 import { EXEC_PATH } from "../plan/process.ts";
+import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
+import { checkConsole, openConsole, sendPidfd } from "./console-socket.ts";
 import { loadState, type StoredState, storedConfig } from "./directory.ts";
 import { type Entrance, entranceOf } from "./enter.ts";
 import { type ExecOptions, processOf } from "./exec-process.ts";
@@ -20,25 +22,56 @@ import { writePidFile } from "./pid-file.ts";
 import { checkWorkingDirectory, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Status, statusOf } from "./state.ts";
+import { terminalSize } from "./terminal.ts";
 
 export type { ExecOptions } from "./exec-process.ts";
 
 /**
- * exec as a command: waits for the program's end, unless `detach`, and passes signals on to it.
+ * exec as a command: waits for the program's end, unless `detach`, and passes signals on to it, and the terminal through.
  * @returns the program's exit status, 128+N when signal N ended it; 0 at once with `detach`
  */
-export function exec(
+export async function exec(
   runtime: Runtime,
   id: string,
   options: ExecOptions,
   detach: boolean,
-): number | Promise<number> {
-  const { pid, pidfd } = execute(runtime, id, options);
-  if (detach) return 0;
+): Promise<number> {
+  const wants = options.terminal || options.process?.terminal;
+  if (wants && !detach && options.consoleSocket === undefined) return execInteractive(runtime, id, options);
+  const launched = execute(runtime, id, options);
+  return detach ? 0 : waitFor(runtime, launched);
+}
+
+async function waitFor(
+  runtime: Runtime,
+  { pid, pidfd }: Launched,
+  meanwhile?: (ended: Promise<unknown>) => Promise<void>,
+): Promise<number> {
   const stop = forwardSignals((signal) => rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0) >= 0, runtime);
-  return awaitChild(pid)
-    .then(({ code }) => code)
-    .finally(stop);
+  try {
+    const ended = awaitChild(pid);
+    await meanwhile?.(ended);
+    return (await ended).code;
+  } finally {
+    stop();
+  }
+}
+
+async function execInteractive(runtime: Runtime, id: string, options: ExecOptions): Promise<number> {
+  const { openForeground, passThrough, receiveMaster } =
+    require("./console-socket.ts") as typeof import("./console-socket.ts");
+  const descriptors = ownDescriptors(options.preserveFds ?? 0);
+  try {
+    const foreground = openForeground(descriptors);
+    // The program runs when execute returns: it has to find the size then.
+    const size = terminalSize(0);
+    const interactive = { ...options, consoleFd: foreground.theirs, ...(size === undefined ? {} : { size }) };
+    const launched = execute(runtime, id, interactive);
+    const master = receiveMaster(foreground, descriptors);
+    return await waitFor(runtime, launched, (ended) => passThrough(master, ended));
+  } finally {
+    descriptors.closeAll();
+  }
 }
 
 /**
@@ -109,9 +142,12 @@ function enter(
   const where = { frozen: ignorePaused, ...(cgroup === undefined ? {} : { cgroup }) };
   const entrance = entranceOf(state, where, descriptors);
   const input = toExecInput(state, storedConfig(directory), options, entrance);
+  checkConsole(input.config, options);
+  const consoleFd = openConsole(input.config, options, descriptors);
   const launched = launch(
     {
-      plan: planExec(input, entrance.handles),
+      ...(consoleFd === undefined ? {} : { consoleFd }),
+      plan: planExec(input, [...entrance.handles, ...terminalHandles(input)]),
       preserveFds: input.preserveFds,
       lastCap: input.host.lastCap,
       ...(entrance.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
@@ -125,6 +161,7 @@ function enter(
     },
     descriptors,
   );
+  if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, launched.pidfd, descriptors);
   if (options.pidFile !== undefined) writePidFile(options.pidFile, launched.pid);
   return launched;
 }

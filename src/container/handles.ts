@@ -8,13 +8,15 @@ import { rawSyscall, syscall } from "../kernel/libc.ts";
 import type { Handle, NamespaceHandle } from "../plan/handles.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";
 
-/** The descriptor of a handle. @throws KontenaError */
-export function openHandle(handle: Handle): number {
+/** The descriptor of a handle. `consoleFd` is there when there is one of that kind. @throws KontenaError */
+export function openHandle(handle: Handle, consoleFd: number | undefined): number {
   switch (handle.kind) {
     case "namespace":
       return openNamespace(handle);
     case "given":
       return syscall("fcntl", handle.fd, F.F_DUPFD_CLOEXEC, 3);
+    case "console":
+      return syscall("fcntl", consoleFd, F.F_DUPFD_CLOEXEC, 3);
     case "tree":
       return forMounts().openTree(handle);
     case "mapping":

@@ -7,9 +7,10 @@ import { KontenaError } from "../error.ts";
 import { type Host, hasNamespace, isNew, type PlanInput } from "../plan/input.ts";
 import { isBind } from "../plan/source.ts";
 import type { Bundle } from "./bundle.ts";
+import type { ConsoleOptions } from "./console-socket.ts";
 import type { Runtime } from "./runtime.ts";
 
-export interface CreateOptions {
+export interface CreateOptions extends ConsoleOptions {
   id: string;
   /** Directory of the bundle. */
   bundle: string;
@@ -17,6 +18,8 @@ export interface CreateOptions {
   config?: string;
   /** Gets init's pid, as the host sees it, in decimal. */
   pidFile?: string;
+  /** Socket that gets init's pidfd (SCM_RIGHTS). */
+  pidfdSocket?: string;
   noPivot?: boolean;
   noNewKeyring?: boolean;
   /** How many descriptors from 3 on the program inherits. */

@@ -22,6 +22,8 @@ export interface LaunchOptions {
   lastCap: number;
   /** cgroup v2 directory to be born in. */
   cgroupFd?: number;
+  /** Where the master end of a terminal goes. */
+  consoleFd?: number;
   /** The process is born and waits: what only somebody outside can do to it. */
   born?(pid: number): void;
   /** What is done at a pause, by its name. */
@@ -50,13 +52,14 @@ export function diedEarly(what: string): KontenaError {
 
 /** @throws KontenaError for what stopped it; then nothing of the process is left */
 export function launch(options: LaunchOptions, descriptors: Descriptors): Launched {
-  const { plan, preserveFds, lastCap, cgroupFd } = options;
+  const { plan, preserveFds, lastCap, cgroupFd, consoleFd } = options;
   const encoded = encode(plan);
   const planFd = descriptors.own(syscall("memfd_create", "plan", MFD.MFD_CLOEXEC));
   const born = bear(
     {
       ...{ encoded, planFd, preserveFds, lastCap, namespaces: 0, handles: plan.handles },
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
+      ...(consoleFd === undefined ? {} : { consoleFd }),
     },
     descriptors,
   );

@@ -1,8 +1,10 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 import { closeSync } from "node:fs";
+import { wantsTerminal } from "../plan/terminal.ts";
+import { ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
-import { storePlan } from "./compile.ts";
-import { type Container, type CreateOptions, create } from "./create.ts";
+import { type Compiled, compile, storePlan } from "./compile.ts";
+import { type Container, type CreateOptions, createCompiled } from "./create.ts";
 import { removeLocked } from "./delete.ts";
 import { withLock } from "./directory.ts";
 import { forwardSignals } from "./forward.ts";
@@ -25,10 +27,12 @@ export interface RunOptions extends CreateOptions {
  * @throws KontenaError as create and start do; the container is then removed
  */
 export async function run(runtime: Runtime, options: RunOptions): Promise<number> {
-  const container = create(runtime, options);
-  const stop = options.detach
-    ? () => {}
-    : forwardSignals((signal) => signalInit(container.state, signal), runtime);
+  const compiled = compile(runtime, options);
+  const isInteractive =
+    wantsTerminal(compiled.input) && !options.detach && options.consoleSocket === undefined;
+  if (isInteractive) return runInteractive(runtime, options, compiled);
+  const container = createCompiled(runtime, options, compiled);
+  const stop = options.detach ? () => {} : forwardTo(runtime, container);
   try {
     return await startAndWait(runtime, container, options);
   } finally {
@@ -39,7 +43,36 @@ export async function run(runtime: Runtime, options: RunOptions): Promise<number
 
 const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
 
-async function startAndWait(runtime: Runtime, container: Container, options: RunOptions): Promise<number> {
+const forwardTo = (runtime: Runtime, { state }: Container) =>
+  forwardSignals((signal) => signalInit(state, signal), runtime);
+
+/** With the program's terminal passed through to this process's own. */
+async function runInteractive(runtime: Runtime, options: RunOptions, compiled: Compiled): Promise<number> {
+  const { openForeground, passThrough, receiveMaster } =
+    require("./console-socket.ts") as typeof import("./console-socket.ts");
+  const descriptors = ownDescriptors(compiled.input.preserveFds);
+  try {
+    const foreground = openForeground(descriptors);
+    const container = createCompiled(runtime, { ...options, consoleFd: foreground.theirs }, compiled);
+    const stop = forwardTo(runtime, container);
+    try {
+      const master = receiveMaster(foreground, descriptors);
+      return await startAndWait(runtime, container, options, (ended) => passThrough(master, ended));
+    } finally {
+      stop();
+      closeSync(container.pidfd);
+    }
+  } finally {
+    descriptors.closeAll();
+  }
+}
+
+async function startAndWait(
+  runtime: Runtime,
+  container: Container,
+  options: RunOptions,
+  meanwhile?: (ended: Promise<unknown>) => Promise<void>,
+): Promise<number> {
   const { id, directory, state } = container;
   const discard = () => withLock(directory, id, () => removeLocked(runtime, directory, id, true));
   let notifier: Notifier | undefined;
@@ -56,7 +89,9 @@ async function startAndWait(runtime: Runtime, container: Container, options: Run
     return 0;
   }
   const stop = notifier && loadNotify().watchForReady(runtime, notifier, container.pid);
-  const ended = await awaitChild(container.pid).finally(() => stop?.());
+  const ended = awaitChild(container.pid).finally(() => stop?.());
+  await meanwhile?.(ended);
+  const { code } = await ended;
   if (!options.keep) discard();
-  return ended.code;
+  return code;
 }

@@ -16,11 +16,9 @@ const present = (place: string, value: unknown): string[] => {
   return [place];
 };
 
-const process: Later = ({ process: p }) => [...present("process.terminal", p?.terminal)];
-
 const linux: Later = ({ linux: l }) => [...present("linux.seccomp", l?.seccomp)];
 
-const LATER: readonly Later[] = [process, linux];
+const LATER: readonly Later[] = [linux];
 
 /** Without a mount namespace these would change the host, so they are refused, in every version. */
 function withoutMountNamespace(config: Config): Problem[] {

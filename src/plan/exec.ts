@@ -13,6 +13,7 @@ import { sessionKeyring } from "./keyring.ts";
 import { NAMESPACES } from "./namespaces.ts";
 import { type Plan, phase, program } from "./order.ts";
 import { lookUpProgram, workingDirectory } from "./process.ts";
+import { terminalInside } from "./terminal.ts";
 import { throughProcfs } from "./through-procfs.ts";
 import { becomeRoot, notDumpable } from "./user.ts";
 
@@ -109,6 +110,7 @@ export function planExec(input: ExecInput, handles: Handle[]): Pick<Plan, "handl
       phase("enter", enterContainer(input)),
       phase("user", hasNamespace(input.config, "user") ? becomeRoot(input) : []),
       phase("inherited", inherited()),
+      phase("terminal", terminalInside(input)),
       phase("procfs", throughProcfs(input)),
       phase("keyring", sessionKeyring(input)),
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),

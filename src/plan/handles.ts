@@ -6,6 +6,7 @@ import type { PlanInput } from "./input.ts";
 import { namespaceHandles } from "./join.ts";
 import { type MappingHandle, mountHandles, type TreeHandle } from "./mount-handles.ts";
 import type { NamespaceType } from "./namespaces.ts";
+import { terminalHandles } from "./terminal.ts";
 
 interface Common {
   /** Cell that holds the descriptor's number in init. */
@@ -21,15 +22,20 @@ export interface NamespaceHandle extends Common {
   path: string;
 }
 
+/** The connection to whoever waits for the master end of a terminal. */
+export interface ConsoleHandle extends Common {
+  kind: "console";
+}
+
 /** A descriptor that the runtime has already. */
 export interface GivenHandle extends Omit<Common, "at"> {
   kind: "given";
   fd: number;
 }
 
-export type Handle = NamespaceHandle | TreeHandle | MappingHandle | GivenHandle;
+export type Handle = NamespaceHandle | TreeHandle | MappingHandle | ConsoleHandle | GivenHandle;
 
 /** Pure: what to open, in the order in which init gets it. */
 export function planHandles(input: PlanInput): Handle[] {
-  return [...namespaceHandles(input), ...mountHandles(input)];
+  return [...namespaceHandles(input), ...mountHandles(input), ...terminalHandles(input)];
 }

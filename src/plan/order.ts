@@ -25,6 +25,7 @@ import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirec
 import { setLimits } from "./rlimits.ts";
 import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
 import { ioPriority, scheduler } from "./scheduling.ts";
+import { terminal } from "./terminal.ts";
 import { throughProcfs } from "./through-procfs.ts";
 import { timeNamespace } from "./time.ts";
 import { becomeRoot, notDumpable, setIds, setUmask } from "./user.ts";
@@ -68,6 +69,8 @@ export function planContainer(input: PlanInput): Plan {
       phase("devices", devices(input)),
       // All is mounted now, and nothing that hooks bring is covered: masks, parameters and the read-only root come later.
       phase("hooks", pauseForHooks(input.config)),
+      // /dev is whole, and writable still.
+      phase("terminal", terminal(input)),
       // Before /proc/sys becomes read-only, and while the host's /proc is there to fall back on.
       phase("procfs", throughProcfs(input)),
       // Behind the labels: with SELinux the keyring gets the program's.

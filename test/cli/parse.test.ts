@@ -128,10 +128,8 @@ test("a missing id is named, with the form of the command", async () => {
 });
 
 test.each([
-  ["exec --tty x sh", "exec: --tty: not in this version yet"],
   ["checkpoint --help", "checkpoint: not in this version yet"],
   ["help features", "features: not in this version yet"],
-  ["create --console-socket s x", "create: --console-socket: not in this version yet"],
   ["--systemd-cgroup create x", "--systemd-cgroup: not in this version yet"],
   ["--cgroup-manager systemd create x", "--cgroup-manager systemd: not in this version yet"],
   ["create --cgroup-manager=systemd x", "--cgroup-manager systemd: not in this version yet"],

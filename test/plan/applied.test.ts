@@ -15,13 +15,6 @@ test("the configs that `kontena spec` writes are applied whole", () => {
   for (const rootless of [true, false]) expect(notApplied(defaultConfig({ rootless }))).toEqual([]);
 });
 
-test.each([["process.terminal", { process: { terminal: true } }]])(
-  "%s is refused by its name",
-  (place, config) => {
-    expect(placesOf(config)).toEqual([place]);
-  },
-);
-
 test.each([["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }]])(
   "%s is refused by its name",
   (place, linux) => {

@@ -35,6 +35,7 @@ test("the phases are these, in this order, whatever the config says", () => {
       "mounts",
       "devices",
       "hooks",
+      "terminal",
       "procfs",
       "keyring",
       "paths",

@@ -6,7 +6,7 @@ import { KontenaError } from "../../error.ts";
 import type { ExecArguments } from "../arguments.ts";
 import type { CommandContext } from "../option.ts";
 
-export function execute(context: CommandContext, args: ExecArguments): number | Promise<number> {
+export function execute(context: CommandContext, args: ExecArguments): Promise<number> {
   const runtime = openRuntime(context.runtime);
   return exec(runtime, args.id, optionsOf(runtime, args), args.detach);
 }
@@ -29,6 +29,8 @@ function optionsOf(runtime: Runtime, args: ExecArguments): ExecOptions {
   const { command, process: file, env, user, cap, cwd, cgroup } = args;
   const groups = args["additional-gids"];
   const pidFile = args["pid-file"];
+  const consoleSocket = args["console-socket"];
+  const pidfdSocket = args["pidfd-socket"];
   if (command.length === 0 && file === undefined)
     throw new KontenaError("USAGE", "exec: COMMAND is missing: the program to run", {
       hint: "or --process FILE, which says it",
@@ -47,6 +49,9 @@ function optionsOf(runtime: Runtime, args: ExecArguments): ExecOptions {
     ...(pidFile === undefined ? {} : { pidFile: resolve(pidFile) }),
     ...(args.apparmor === undefined ? {} : { apparmorProfile: args.apparmor }),
     ...(args["process-label"] === undefined ? {} : { selinuxLabel: args["process-label"] }),
+    ...(consoleSocket === undefined ? {} : { consoleSocket: resolve(consoleSocket) }),
+    ...(pidfdSocket === undefined ? {} : { pidfdSocket: resolve(pidfdSocket) }),
+    terminal: args.tty,
     noNewPrivileges: args["no-new-privs"],
     ignorePaused: args["ignore-paused"],
     preserveFds: args["preserve-fds"] ?? 0,

@@ -26,8 +26,12 @@ export function planOptions(id: string, args: PlanArguments): CreateOptions {
 /** The above and what only concerns a container that is really made. */
 export function createOptions(args: CreateArguments): CreateOptions {
   const pidFile = args["pid-file"];
+  const consoleSocket = args["console-socket"];
+  const pidfdSocket = args["pidfd-socket"];
   return {
     ...planOptions(args.id, args),
     ...(pidFile !== undefined && { pidFile: resolve(pidFile) }),
+    ...(consoleSocket !== undefined && { consoleSocket: resolve(consoleSocket) }),
+    ...(pidfdSocket !== undefined && { pidfdSocket: resolve(pidfdSocket) }),
   };
 }
