@@ -24,6 +24,8 @@ function handleText(handle: Handle): string {
   switch (handle.kind) {
     case "given":
       return `hand over descriptor ${handle.fd}`;
+    case "console":
+      return "connect to the socket of --console-socket, or to this process in the foreground";
     case "namespace":
       return `open the ${handle.type} namespace ${handle.path}`;
     case "tree": {
