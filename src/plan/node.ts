@@ -79,10 +79,13 @@ export function makeNode(input: PlanInput, node: DeviceNode, directory: string, 
   return [{ block: [{ ...make, on: { EEXIST: [{ ...isThere, after: "leave" }] } }, ...owner] }];
 }
 
-/** By descriptor: should the name have become a link meanwhile, nothing else gets the owner. */
+/**
+ * By descriptor: should the name have become a link meanwhile, nothing else gets the owner. Root is said as well: in a
+ * directory with the set-group-ID bit the new node has that one's group.
+ */
 function changeOwner(node: DeviceNode, directory: string, name: string): Step[] {
   const { path, at, uid = 0, gid = 0 } = node;
-  if (uid === 0 && gid === 0) return [];
+  if (at === undefined) return [];
   const opened = `node ${at ?? path}`;
   return [
     openName(node, directory, name, opened, "the new node"),

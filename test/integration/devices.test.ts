@@ -89,6 +89,18 @@ test("devices of all types are where the config wants them, with its modes and o
   ]);
 });
 
+test("a device in a directory of another group belongs to root all the same", () => {
+  const output = box.outputOf({
+    args: `${STAT} /shared/node`,
+    fill: (rootfs) => {
+      mkdirSync(join(rootfs, "shared"));
+      Bun.spawnSync(["sh", "-c", 'chgrp 50 "$0"; chmod 2775 "$0"', join(rootfs, "shared")]);
+    },
+    patch: withDevices({ ...FUSE, path: "/shared/node" }),
+  });
+  expect(output).toBe("/shared/node character special file a:e5 666 0:0\n");
+});
+
 test("a default device is as the config describes it", () => {
   const output = box.outputOf({
     args: `${STAT} /dev/null /dev/zero`,

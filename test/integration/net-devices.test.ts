@@ -1,33 +1,41 @@
 /** linux.netDevices, in network namespaces of the tests: their veth pairs stand for the host's devices. */
 import { afterEach, expect } from "bun:test";
+import { readlinkSync } from "node:fs";
+import type { Subprocess } from "bun";
 import { asNobody, openBox, rootless, type TestBundle, type TestConfig, testNeeding } from "./helpers.ts";
 
 const box = openBox("netdev");
 const test = testNeeding("root", "busybox", "iproute2");
 
-const HOST = `kontena-netdev-${process.pid}`;
-const OTHER = `${HOST}-other`;
-const NAMES = [HOST, OTHER];
+const namespaces: Subprocess[] = [];
+afterEach(() => {
+  for (const holder of namespaces.splice(0)) holder.kill("SIGKILL");
+});
 
-function ip(...args: string[]): string {
-  const { exitCode, stdout, stderr } = Bun.spawnSync(["ip", ...args]);
+/** A new network namespace, there as long as a process that sleeps in it; the path that leads to it. */
+function makeNamespace(): string {
+  const holder = Bun.spawn(["unshare", "--net", "sh", "-c", "echo; exec sleep 1000"], { stdout: "pipe" });
+  namespaces.push(holder);
+  const own = readlinkSync("/proc/self/ns/net");
+  const path = `/proc/${holder.pid}/ns/net`;
+  // It has the pid before it has the namespace.
+  while (readlinkSync(path) === own) Bun.sleepSync(1);
+  return path;
+}
+
+let host = "";
+const inNamespace = (path: string) => ["nsenter", `--net=${path}`];
+
+function ip(path: string, ...args: string[]): string {
+  const { exitCode, stdout, stderr } = Bun.spawnSync([...inNamespace(path), "ip", ...args]);
   if (exitCode !== 0) throw new Error(`ip ${args.join(" ")}: ${stderr}`);
   return stdout.toString();
 }
-const existing = () =>
-  ip("netns", "list")
-    .split("\n")
-    .map((line) => line.split(" ")[0] ?? "")
-    .filter((name) => NAMES.includes(name));
-
-afterEach(() => {
-  for (const name of existing()) ip("netns", "del", name);
-});
 
 /** A host of its own, with the pair v0, v1 and addresses on v0. */
 function makeHost(): void {
-  ip("netns", "add", HOST);
-  const inHost = (words: string) => ip("-n", HOST, ...words.split(" "));
+  host = makeNamespace();
+  const inHost = (words: string) => ip(host, ...words.split(" "));
   inHost("link add v0 type veth peer name v1");
   inHost("link set v0 address 02:00:00:00:00:01 mtu 1400 up");
   inHost("addr add 10.1.2.3/24 broadcast 10.1.2.255 dev v0");
@@ -37,11 +45,11 @@ function makeHost(): void {
   inHost("addr add fd00::5/64 dev v0 nodad");
 }
 
-const IN_HOST = { before: ["nsenter", `--net=/run/netns/${HOST}`] };
 const withDevices = (netDevices: NonNullable<TestConfig["linux"]["netDevices"]>) => (config: TestConfig) => {
   config.linux.netDevices = netDevices;
 };
-const runInHost = (b: TestBundle) => box.kontena(["run", "--bundle", b.directory, b.id], IN_HOST);
+const runInHost = (b: TestBundle) =>
+  box.kontena(["run", "--bundle", b.directory, b.id], { before: inNamespace(host) });
 const SHOW = "busybox ip addr show | busybox grep -v lft";
 
 interface Address {
@@ -59,8 +67,8 @@ interface Device {
   address: string;
   addr_info: Address[];
 }
-const devicesIn = (...where: string[]) => JSON.parse(ip(...where, "-j", "addr", "show")) as Device[];
-const hostDevices = () => devicesIn("-n", HOST).filter(({ ifname }) => ifname !== "lo");
+const devicesIn = (path: string) => JSON.parse(ip(path, "-j", "addr", "show")) as Device[];
+const hostDevices = () => devicesIn(host).filter(({ ifname }) => ifname !== "lo");
 const globals = ({ addr_info }: Device) =>
   addr_info
     .filter(({ scope }) => scope === "global")
@@ -72,15 +80,15 @@ const globals = ({ addr_info }: Device) =>
 test("a device moves with its MAC address, MTU and permanent global addresses, and is up", () => {
   makeHost();
   const b = box.bundle({ args: ["sleep", "1000"], patch: withDevices({ v0: {} }) });
-  expect(box.kontena(["create", "--bundle", b.directory, b.id], IN_HOST)).toMatchObject({
-    status: 0,
-    stderr: "",
-  });
+  expect(box.kontena(["create", "--bundle", b.directory, b.id], { before: inNamespace(host) })).toMatchObject(
+    {
+      status: 0,
+      stderr: "",
+    },
+  );
   expect(hostDevices().map(({ ifname }) => ifname)).toEqual(["v1"]);
   const { pid = 0 } = box.state(b.id);
-  const inside = JSON.parse(
-    Bun.spawnSync(["nsenter", `--net=/proc/${pid}/ns/net`, "ip", "-j", "addr", "show"]).stdout.toString(),
-  ) as Device[];
+  const inside = devicesIn(`/proc/${pid}/ns/net`);
   const v0 = inside.find(({ ifname }) => ifname === "v0");
   expect(v0).toMatchObject({ mtu: 1400, address: "02:00:00:00:00:01" });
   expect(v0?.flags).toContain("UP");
@@ -115,12 +123,12 @@ test("a new user namespace is no hindrance", () => {
 
 test("a network namespace that is joined takes devices too, but not under a name that it has", () => {
   makeHost();
-  ip("netns", "add", OTHER);
-  ip("-n", OTHER, "link", "add", "taken", "type", "bridge");
+  const other = makeNamespace();
+  ip(other, "link", "add", "taken", "type", "bridge");
   const joining = (devices: NonNullable<TestConfig["linux"]["netDevices"]>) => (config: TestConfig) => {
     withDevices(devices)(config);
     const network = config.linux.namespaces?.find(({ type }) => type === "network");
-    Object.assign(network ?? {}, { path: `/run/netns/${OTHER}` });
+    Object.assign(network ?? {}, { path: other });
   };
   const refused = box.bundle({ patch: joining({ v1: {}, v0: { name: "taken" } }) });
   const { status, stderr } = runInHost(refused);
@@ -135,7 +143,7 @@ test("a network namespace that is joined takes devices too, but not under a name
   const patch = joining({ v0: { name: "mine" } });
   expect(runInHost(box.bundle({ args: "true", patch })).status).toBe(0);
   // It isn't the container's end that would take it away again.
-  expect(devicesIn("-n", OTHER).map(({ ifname }) => ifname)).toContain("mine");
+  expect(devicesIn(other).map(({ ifname }) => ifname)).toContain("mine");
 });
 
 test("a device that isn't there is an error, and no other has moved", () => {
@@ -189,7 +197,7 @@ test("the container's own network namespace can't be the runtime's", () => {
   const patch = (config: TestConfig) => {
     withDevices({ v0: {} })(config);
     const network = config.linux.namespaces?.find(({ type }) => type === "network");
-    Object.assign(network ?? {}, { path: `/run/netns/${HOST}` });
+    Object.assign(network ?? {}, { path: host });
   };
   const { status, stderr } = runInHost(box.bundle({ patch }));
   expect(status).toBe(1);
@@ -220,7 +228,7 @@ testNeeding(
   const user = asNobody(box, b);
   const { status, stderr } = box.kontena(["run", "--bundle", b.directory, b.id], {
     ...user,
-    before: [...IN_HOST.before, ...(user.before ?? [])],
+    before: [...inNamespace(host), ...(user.before ?? [])],
   });
   expect(status).toBe(1);
   expect(stderr).toContain("network namespace");

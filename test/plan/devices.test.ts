@@ -103,9 +103,11 @@ test("a device of the config: its directory is found or made inside the root, th
   expect(open?.call).toBe("openat2");
   expect(open?.args.slice(0, 2)).toEqual([{ cell: "root" }, "srv"]);
   expect(Object.keys(open?.on ?? {})).toEqual(["ENOENT", "EAGAIN"]);
-  expect(rest.map(short).slice(-2)).toEqual([
+  expect(rest.map(short).slice(-4)).toEqual([
     `mknodat(<linux.devices[0] directory>, "node", ${0o020666}, ${(10 << 8) | 229})`,
     'statx(<linux.devices[0] directory>, "node", 256, 2047, &statx linux.devices[0])',
+    'openat2(<linux.devices[0] directory>, "node", open_how, 24) = node linux.devices[0]',
+    'fchownat(<node linux.devices[0]>, "", 0, 0, 4096)',
   ]);
 });
 
