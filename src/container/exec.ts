@@ -38,18 +38,25 @@ export async function exec(
 ): Promise<number> {
   const wants = options.terminal || options.process?.terminal;
   if (wants && !detach && options.consoleSocket === undefined) return execInteractive(runtime, id, options);
-  const launched = execute(runtime, id, options);
-  return detach ? 0 : waitFor(runtime, launched);
+  if (detach) {
+    execute(runtime, id, options);
+    return 0;
+  }
+  return executeAndWait(runtime, () => execute(runtime, id, options));
 }
 
-async function waitFor(
+/** Signals that come before there is anybody to pass them on to wait for their turn, which is then. */
+async function executeAndWait(
   runtime: Runtime,
-  { pid, pidfd }: Launched,
+  start: () => Launched,
   meanwhile?: (ended: Promise<unknown>) => Promise<void>,
 ): Promise<number> {
+  let pidfd = -1;
   const stop = forwardSignals((signal) => rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0) >= 0, runtime);
   try {
-    const ended = awaitChild(pid);
+    const launched = start();
+    pidfd = launched.pidfd;
+    const ended = awaitChild(launched.pid);
     await meanwhile?.(ended);
     return (await ended).code;
   } finally {
@@ -66,9 +73,11 @@ async function execInteractive(runtime: Runtime, id: string, options: ExecOption
     // The program runs when execute returns: it has to find the size then.
     const size = terminalSize(0);
     const interactive = { ...options, consoleFd: foreground.theirs, ...(size === undefined ? {} : { size }) };
-    const launched = execute(runtime, id, interactive);
-    const master = receiveMaster(foreground, descriptors);
-    return await waitFor(runtime, launched, (ended) => passThrough(master, ended));
+    return await executeAndWait(
+      runtime,
+      () => execute(runtime, id, interactive),
+      (ended) => passThrough(receiveMaster(foreground, descriptors), ended),
+    );
   } finally {
     descriptors.closeAll();
   }
