@@ -6,9 +6,12 @@ import { readStats } from "../cgroup/stats/read.ts";
 import { toRuncStats } from "../cgroup/stats/runc.ts";
 import { KontenaError } from "../error.ts";
 import { POLL } from "../kernel/consts/socket.ts";
+import { readText } from "../kernel/files.ts";
 import { SyscallError } from "../kernel/libc.ts";
 import { loadState, type StoredState } from "./directory.ts";
 import { readInterfaces } from "./interfaces.ts";
+import { findResctrl, type RdtGroups } from "./rdt.ts";
+import { rdtStats } from "./rdt-stats.ts";
 import type { Runtime } from "./runtime.ts";
 import { hasProcess, statusOf } from "./state.ts";
 import { isAlive } from "./task.ts";
@@ -36,8 +39,14 @@ function loadCounted(runtime: Runtime, id: string): Counted {
   return { ...state, cgroup: state.cgroup };
 }
 
-function statsEvent({ id, pid, cgroup }: Counted): ContainerEvent {
-  return { type: "stats", id, data: toRuncStats(readStats(cgroup), readInterfaces(pid)) };
+function statsEvent({ id, pid, cgroup, resctrl: rdt }: Counted): ContainerEvent {
+  const other = { interfaces: readInterfaces(pid), rdt: rdt === undefined ? {} : readRdt(rdt) };
+  return { type: "stats", id, data: toRuncStats(readStats(cgroup), other) };
+}
+
+function readRdt(groups: RdtGroups): Record<string, unknown> {
+  const root = findResctrl(readText("/proc/self/mountinfo"));
+  return root === undefined ? {} : rdtStats(groups, root);
 }
 
 /** The event that `--stats` prints. @throws KontenaError NOT_FOUND, WRONG_STATUS, CGROUP_FAILED */

@@ -115,8 +115,18 @@ function hugetlbJson({ usage, max, failures }: HugetlbStats): Json {
   return { ...omitEmpty({ usage, max }), failcnt: failures };
 }
 
+/** What isn't counted by cgroups. */
+export interface OtherStats {
+  /** Null for none. */
+  interfaces: NetworkInterface[] | null;
+  rdt: Record<string, unknown>;
+}
+
 /** The `data` of an event of the type `stats`. */
-export function toRuncStats(stats: CgroupStats, interfaces: NetworkInterface[] | null = null): Json {
+export function toRuncStats(
+  stats: CgroupStats,
+  { interfaces, rdt }: OtherStats = { interfaces: null, rdt: {} },
+): Json {
   const limit = stats.pids?.limit;
   return {
     cpu: cpuJson(stats.cpu),
@@ -125,7 +135,7 @@ export function toRuncStats(stats: CgroupStats, interfaces: NetworkInterface[] |
     pids: omitEmpty({ current: stats.pids?.current, limit: limit === UNLIMITED ? 0n : limit }),
     blkio: blkioJson(stats.io),
     hugetlb: Object.fromEntries(Object.entries(stats.hugetlb).map(([size, h]) => [size, hugetlbJson(h)])),
-    intel_rdt: {},
+    intel_rdt: rdt,
     network_interfaces: interfaces,
   };
 }

@@ -49,8 +49,6 @@ export interface MemoryStats {
   kernelTcp: MemoryCounter;
   /** memory.stat as it is. */
   raw: ReadonlyMap<string, bigint>;
-  /** v2: memory.events as it is. */
-  events?: ReadonlyMap<string, bigint>;
   pressure?: Pressure | undefined;
 }
 

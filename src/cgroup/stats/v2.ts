@@ -70,7 +70,6 @@ export function memoryV2(files: Files): MemoryStats {
     kernel: NOTHING,
     kernelTcp: NOTHING,
     raw,
-    events: parseFlat(files("memory.events")),
     pressure: parsePressure(files("memory.pressure")),
   };
 }
