@@ -31,7 +31,7 @@ export { ERROR_CODES, type ErrorCode, KontenaError, type Problem } from "./error
 export interface Options {
   /** Directory of the containers' states; `/run/kontena`, or `$XDG_RUNTIME_DIR/kontena` without root's rights. */
   root?: string;
-  cgroupManager?: "cgroupfs" | "disabled";
+  cgroupManager?: "cgroupfs" | "systemd" | "disabled";
   /** Hears of what is odd in a config but legal; nothing by default. */
   onWarning?(message: string, details?: { at?: string; hint?: string }): void;
 }

@@ -24,8 +24,10 @@ export interface Cgroup {
   made: string[];
   /** What was applied last, as a whole: an update changes parts of it. */
   resources?: Resources;
-  /** The unit of the systemd driver. */
+  /** The systemd driver's unit, whose systemd it is, and the socket by which that was reached. */
   unit?: string;
+  instance?: "system" | "user";
+  socket?: string;
 }
 
 export interface CgroupRequest {
@@ -56,8 +58,9 @@ export interface Driver {
 
 /** The driver of a manager; systemd's is loaded when it is the one. */
 export function driverOf(manager: Manager): Driver {
-  if (manager === "systemd") throw new RangeError("no driver for systemd");
-  return cgroupfs;
+  if (manager === "cgroupfs") return cgroupfs;
+  const { systemdDriver } = require("./systemd/driver.ts") as typeof import("./systemd/driver.ts");
+  return systemdDriver;
 }
 
 /** Removes the cgroup by the driver that made it. */

@@ -32,10 +32,9 @@ export const GLOBAL_OPTIONS = {
   "cgroup-manager": {
     kind: "text",
     value: "MANAGER",
-    choices: ["cgroupfs", "disabled"],
-    laterChoices: ["systemd"],
+    choices: ["cgroupfs", "systemd", "disabled"],
     default: "cgroupfs",
-    description: "who makes the container's cgroup: kontena itself, or nobody",
+    description: "who makes the container's cgroup: kontena itself, systemd, or nobody",
   },
   rootless: {
     kind: "text",
@@ -44,7 +43,7 @@ export const GLOBAL_OPTIONS = {
     default: "auto",
     description: "act as for a caller without root's rights; auto looks at the user id",
   },
-  "systemd-cgroup": { kind: "flag", later: true, description: "let systemd make the cgroup" },
+  "systemd-cgroup": { kind: "flag", description: "the same as --cgroup-manager systemd" },
   criu: { kind: "text", value: "FILE", later: true, description: "the criu program" },
   version: { kind: "flag", short: "v", description: "print the version" },
   help: { kind: "flag", short: "h", description: "explain the command" },

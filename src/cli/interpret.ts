@@ -49,7 +49,6 @@ function readValues(values: Values, options: Options, where: string): Record<str
 }
 
 function readValue(value: string, option: OptionSpec, shown: string): string | number {
-  if (option.laterChoices?.includes(value)) throw notYet(`${shown} ${value}`);
   if (option.choices && !option.choices.includes(value)) {
     throw new KontenaError(
       "USAGE",

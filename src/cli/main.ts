@@ -1,6 +1,7 @@
 /** The program. Nothing heavy is imported here: a command loads only itself. */
-import { errorToJson, exitStatus, formatError } from "../error.ts";
+import { errorToJson, exitStatus, formatError, KontenaError } from "../error.ts";
 import { parseFast } from "./fast.ts";
+import type { GlobalArguments } from "./globals.ts";
 import { type Invocation, interpret } from "./interpret.ts";
 import { guessLogOptions, type Log, openLog } from "./log.ts";
 import type { CommandContext } from "./option.ts";
@@ -48,7 +49,7 @@ async function runCommand(invocation: Invocation & { kind: "command" }, log: Log
   const context: CommandContext = {
     runtime: {
       ...(globals.root !== undefined && { root: globals.root }),
-      ...(globals["cgroup-manager"] !== undefined && { cgroupManager: globals["cgroup-manager"] }),
+      ...cgroupManagerOf(globals),
       ...(globals.rootless !== undefined && { rootless: globals.rootless }),
       warn: log.warn,
       debug: log.debug,
@@ -59,6 +60,15 @@ async function runCommand(invocation: Invocation & { kind: "command" }, log: Log
   const status = await execute(context, args as never);
   log.debug(`${command.name} ends after ${performance.now().toFixed(1)} ms with status ${status}`);
   return status;
+}
+
+/** Two options for one thing: that of runc, and that of crun. */
+function cgroupManagerOf(globals: GlobalArguments): Pick<CommandContext["runtime"], "cgroupManager"> {
+  const manager = globals["cgroup-manager"];
+  if (!globals["systemd-cgroup"]) return manager === undefined ? {} : { cgroupManager: manager };
+  if (manager !== undefined && manager !== "systemd")
+    throw new KontenaError("USAGE", `--systemd-cgroup and --cgroup-manager ${manager} contradict each other`);
+  return { cgroupManager: "systemd" };
 }
 
 function report(error: unknown, log: Log): void {

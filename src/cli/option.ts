@@ -14,8 +14,6 @@ export interface OptionSpec {
   value?: string;
   /** The legal values, when they can be listed. */
   choices?: readonly string[];
-  /** Values that runc or crun know and this version refuses. */
-  laterChoices?: readonly string[];
   /** The value when the option isn't given, as help prints it; the command applies it. */
   default?: string;
   description: string;

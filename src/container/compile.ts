@@ -23,7 +23,7 @@ import { type Bundle, type BundleText, readBundle, withRoot } from "./bundle.ts"
 import type { KnownCall, KnownCalls } from "./failure.ts";
 import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
-import { absoluteSources, type CreateOptions, checkPreserved, toInput } from "./input.ts";
+import { absoluteSources, type CreateOptions, cgroupPathFor, checkPreserved, toInput } from "./input.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The sources that a build was made from; there only in the compiled program. */
@@ -174,10 +174,8 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
   const hash = new Bun.CryptoHasher("sha256");
   const { hierarchies, nofile, ...others } = facts;
   // A path of a cgroup has room in steps: the container's name counts by its length.
-  const room = Math.max(
-    0,
-    ...hierarchies.map((h) => roomOf(h.mountpoint + (facts.delegated ?? ""), options.id)),
-  );
+  const path = cgroupPathFor(runtime, undefined, options.id, facts) ?? "";
+  const room = Math.max(0, ...hierarchies.map((h) => roomOf(h.mountpoint + path)));
   const parts = [
     typeof KONTENA_BUILD === "undefined" ? "" : KONTENA_BUILD,
     Object.entries(others).map(([name, value]) => `${name}=${value}`),
@@ -201,8 +199,8 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
   return hash.digest("hex");
 }
 
-function roomOf(mountpoint: string, id: string): number {
-  return cgroupRoom(`${mountpoint}/kontena-${id}/tasks`) + cgroupRoom(`${mountpoint}/kontena-${id}`);
+function roomOf(directory: string): number {
+  return cgroupRoom(`${directory}/tasks`) + cgroupRoom(directory);
 }
 
 /** `@` is in no id: this is no container. */

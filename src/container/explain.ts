@@ -81,7 +81,7 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
   const raised = limits(input).filter((l) => l.at !== undefined);
   return [
     { phase: "state", what: "lock the id, write the state `creating`, make the exec FIFO" },
-    ...(cgroupPath === undefined
+    ...(cgroupPath === undefined || input.cgroupManager === "systemd"
       ? []
       : host.hierarchies.map((h) => ({
           phase: "cgroup",
@@ -99,6 +99,15 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
       what: `clone3(${flags}) and execute init, a sealed memfd of one page`,
       at: "linux.namespaces",
     },
+    ...(cgroupPath !== undefined && input.cgroupManager === "systemd"
+      ? [
+          {
+            phase: "birth",
+            what: `systemd starts the scope ${cgroupPath}, with the process in it`,
+            at: "linux.cgroupsPath",
+          },
+        ]
+      : []),
     ...(isNew(config, "user") ? mappings : []),
     ...(config.process?.oomScoreAdj === undefined
       ? []

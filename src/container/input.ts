@@ -66,8 +66,7 @@ function defaultMappings(config: Config, host: Host): Config {
  * Where the container's cgroup lies below each hierarchy; a path that leaves it is refused. A relative one is below what is
  * delegated to the caller, or else the same as an absolute one.
  */
-export function cgroupPathOf(config: Config, id: string, delegated = ""): string {
-  const asked = config.linux?.cgroupsPath;
+export function cgroupPathOf(asked: string | undefined, id: string, delegated = ""): string {
   if (asked === undefined || asked === "") return `${delegated}/kontena-${id}`;
   const path = posix.normalize(asked.startsWith("/") ? asked : `${delegated}/${asked}`).replace(/\/$/, "");
   if (path === "" || asked.split("/").includes(".."))
@@ -75,6 +74,20 @@ export function cgroupPathOf(config: Config, id: string, delegated = ""): string
       at: "linux.cgroupsPath",
     });
   return path;
+}
+
+/** The same by the manager; `asked` is linux.cgroupsPath, which means another thing to systemd. */
+export function cgroupPathFor(
+  { cgroupManager }: Runtime,
+  asked: string | undefined,
+  id: string,
+  host: Pick<Host, "uid" | "firstUserNamespace" | "delegated">,
+): string | undefined {
+  if (cgroupManager === "disabled") return undefined;
+  if (cgroupManager === "cgroupfs") return cgroupPathOf(asked, id, host.delegated);
+  const { systemdPath } =
+    require("../cgroup/systemd/place.ts") as typeof import("../cgroup/systemd/place.ts");
+  return systemdPath(asked, id, host);
 }
 
 /** The source of a bind mount may be relative to the bundle (config.md, "Mounts"). */
@@ -156,8 +169,7 @@ export function toInput(runtime: Runtime, options: CreateOptions, bundle: Bundle
     host,
     rootfs: bundle.rootfs,
     cgroupManager: runtime.cgroupManager,
-    cgroupPath:
-      runtime.cgroupManager === "disabled" ? undefined : cgroupPathOf(config, options.id, host.delegated),
+    cgroupPath: cgroupPathFor(runtime, config.linux?.cgroupsPath, options.id, host),
     preserveFds: preservedOf(options),
     noPivot: options.noPivot ?? false,
     noNewKeyring: options.noNewKeyring ?? false,

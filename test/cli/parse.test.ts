@@ -130,9 +130,6 @@ test("a missing id is named, with the form of the command", async () => {
 test.each([
   ["checkpoint --help", "checkpoint: not in this version yet"],
   ["help features", "features: not in this version yet"],
-  ["--systemd-cgroup create x", "--systemd-cgroup: not in this version yet"],
-  ["--cgroup-manager systemd create x", "--cgroup-manager systemd: not in this version yet"],
-  ["create --cgroup-manager=systemd x", "--cgroup-manager systemd: not in this version yet"],
 ])("%s is for a later version, and refused", async (line, text) => {
   expect(await complaint(line)).toStartWith(text);
 });

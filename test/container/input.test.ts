@@ -6,8 +6,7 @@ import { KontenaError } from "../../src/error.ts";
 import { HOST, inputOf, USER_HOST, withNamespaces } from "../plan/helpers.ts";
 
 describe("the cgroup's path", () => {
-  const of = (cgroupsPath: string | undefined, id = "c1") =>
-    cgroupPathOf(inputOf({ linux: cgroupsPath === undefined ? {} : { cgroupsPath } }).config, id);
+  const of = (cgroupsPath: string | undefined, id = "c1") => cgroupPathOf(cgroupsPath, id);
 
   test.each([
     [undefined, "/kontena-c1"],

@@ -52,6 +52,11 @@ const REQUIREMENTS = {
   iproute2: { there: () => Bun.which("ip") !== null, from: "Debian's iproute2" },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
   ps: { there: () => Bun.which("ps") !== null, from: "Debian's procps" },
+  systemd: { there: () => existsSync("/run/systemd/system"), from: "a host that systemd runs; test/lab" },
+  "cgroup v2": {
+    there: () => existsSync("/sys/fs/cgroup/cgroup.controllers"),
+    from: "a host with cgroup v2 alone; test/lab",
+  },
   "user namespaces": {
     there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0,
     from: "the kernel",

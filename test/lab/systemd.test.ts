@@ -3,10 +3,11 @@ import { testIn } from "./lab.ts";
 
 testIn("systemd", {
   root: [
+    "integration/systemd.test.ts",
     "integration/example.test.ts",
     "integration/pause.test.ts",
     "integration/events.test.ts",
     "integration/stats.test.ts",
   ],
-  user: ["integration/example.test.ts"],
+  user: ["integration/systemd.test.ts"],
 });
