@@ -30,7 +30,8 @@ export function applyLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): voi
   if (resources !== undefined) applyResources(cgroup, resources, facts, warn, "before");
   const asked = resources?.devices !== undefined;
   const rules = deviceRules(resources?.devices ?? rulesFor(devices));
-  applyDevices(cgroup, rules, { asked, fresh: true, warn });
+  const fresh = cgroup.directories.every((directory) => cgroup.made.includes(directory));
+  applyDevices(cgroup, rules, { asked, fresh, warn });
 }
 
 /** What the state keeps of a config, for updates: its resources, and the devices that go with them. */
