@@ -5,8 +5,10 @@
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
+import { O } from "../kernel/consts/fcntl.ts";
 import { bindDatagram, connectDatagram } from "../kernel/datagram.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { sendDescriptor } from "../kernel/unix-socket.ts";
 import { isNew } from "../plan/input.ts";
 import type { Runtime } from "./runtime.ts";
 import { openPidfd, poll } from "./wait.ts";
@@ -84,8 +86,27 @@ function readyLine(fd: number): string | undefined {
   }
 }
 
+const BARRIER_MS = 5000;
+
+/**
+ * Waits until the service manager has taken what was sent: it looks up the sender, which may be gone in a moment
+ * (sd_notify_barrier(3)). It closes the descriptor that it gets; so does a receiver that doesn't know of this.
+ */
+function barrier(socket: number): void {
+  const ends = new Int32Array(2);
+  syscall("pipe2", new Uint8Array(ends.buffer), O.O_CLOEXEC);
+  const [readEnd, writeEnd] = ends as unknown as [number, number];
+  try {
+    sendDescriptor(socket, new TextEncoder().encode("BARRIER=1"), writeEnd);
+  } finally {
+    closeSync(writeEnd);
+    poll([readEnd], BARRIER_MS);
+    closeSync(readEnd);
+  }
+}
+
 /** Tells the service manager what the program has said, and that the program is the service's main process. */
-function passOn(runtime: Runtime, host: string, line: string, pid: number): void {
+function passOn(runtime: Runtime, host: string, line: string, pid: number, leaving: boolean): void {
   try {
     const fd = connectDatagram(host);
     try {
@@ -93,6 +114,7 @@ function passOn(runtime: Runtime, host: string, line: string, pid: number): void
         const bytes = new TextEncoder().encode(`${text}\n`);
         syscall("write", fd, bytes, bytes.length);
       }
+      if (leaving) barrier(fd);
     } finally {
       closeSync(fd);
     }
@@ -112,7 +134,7 @@ export function awaitReady(runtime: Runtime, { fd, host }: Notifier, pid: number
       const ready = poll([fd, pidfd], -1);
       const line = readyLine(fd);
       if (line !== undefined) {
-        passOn(runtime, host, line, pid);
+        passOn(runtime, host, line, pid, true);
         return;
       }
       if (ready.some((one) => one.fd === pidfd)) return;
@@ -135,7 +157,8 @@ export function watchForReady(runtime: Runtime, { fd, host }: Notifier, pid: num
     if (line === undefined) return;
     done = true;
     clearInterval(timer);
-    passOn(runtime, host, line, pid);
+    // This process stays until the program has ended.
+    passOn(runtime, host, line, pid, false);
   };
   const timer = setInterval(look, LOOK_EVERY_MS);
   return () => {

@@ -123,3 +123,11 @@ test("execCPUAffinity is not applicable to the container's init: it is taken and
     );
   expect(cpusWith({ initial: "0", final: "0" }).stdout).toBe(cpusWith(undefined).stdout);
 });
+
+test("consoleSize without a terminal is ignored, as the spec says", () => {
+  const finished = runWith("echo it ran", (config) => {
+    config.process.terminal = false;
+    config.process.consoleSize = { height: 10, width: 20 };
+  });
+  expect(finished).toEqual({ status: 0, stdout: "it ran\n", stderr: "" });
+});

@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { bindDatagram } from "../../src/kernel/datagram.ts";
 import { rawSyscall } from "../../src/kernel/libc.ts";
-import { openBox, type RunOptions, type TestConfig, testNeeding, until } from "./helpers.ts";
+import { openBox, type TestConfig, testNeeding, until } from "./helpers.ts";
 
 const box = openBox("notify");
 const test = testNeeding("root", "busybox", "python3");
@@ -71,23 +71,27 @@ test("run passes READY on while the program runs, with the pid that the service 
   expect(running.errors()).toBe("");
 });
 
-test.each(["start", "run --detach"])("%s comes back when the program is ready", async (command) => {
-  const { env, heard } = manager();
-  const b = pythonBundle(["READY=1"]);
-  const kontena = (args: string[], options: RunOptions = { env }) => {
-    const finished = box.kontena(args, options);
-    expect(finished).toMatchObject({ status: 0, stderr: "" });
-  };
-  if (command === "start") {
-    kontena(["create", "--bundle", b.directory, b.id]);
-    expect(heard()).toBe("");
-    kontena(["start", b.id]);
-  } else kontena(["run", "--detach", "--bundle", b.directory, b.id]);
-  expect(heard()).toBe(`READY=1\nMAINPID=${box.state(b.id).pid}\n`);
-  await go(b.rootfs);
-  await until("the program has ended", () => box.state(b.id).status === "stopped");
-  kontena(["delete", b.id]);
-});
+test.each(["start", "run --detach"])(
+  "%s comes back when the program is ready, and the service manager has taken the message",
+  async (command) => {
+    const { env, heard } = manager();
+    const b = pythonBundle(["READY=1"]);
+    if (command === "start") {
+      const created = box.kontena(["create", "--bundle", b.directory, b.id], { env });
+      expect(created).toMatchObject({ status: 0, stderr: "" });
+      expect(heard()).toBe("");
+    }
+    const args = command === "start" ? ["start"] : ["run", "--detach", "--bundle", b.directory];
+    const running = box.spawn([...args, b.id], { env });
+    await until("the service manager has heard of it", () => heard().endsWith("BARRIER=1"));
+    expect(heard()).toBe(`READY=1\nMAINPID=${box.state(b.id).pid}\nBARRIER=1`);
+    expect(await running.exited).toBe(0);
+    expect(running.errors()).toBe("");
+    await go(b.rootfs);
+    await until("the program has ended", () => box.state(b.id).status === "stopped");
+    expect(box.kontena(["delete", b.id])).toMatchObject({ status: 0, stderr: "" });
+  },
+);
 
 test("start comes back when the program ends without a word, and can be killed meanwhile", async () => {
   const { env, heard } = manager();
@@ -129,7 +133,9 @@ testNeeding(
     config.linux.gidMappings = [{ containerID: 0, hostID: 100000, size: 65536 }];
   });
   Bun.spawnSync(["chown", "-R", "100000:100000", b.rootfs]);
-  const finished = box.kontena(["run", "--detach", "--bundle", b.directory, b.id], { env });
-  expect(finished).toMatchObject({ status: 0, stderr: "" });
+  const running = box.spawn(["run", "--detach", "--bundle", b.directory, b.id], { env });
+  await until("the service manager has heard of it", () => heard().endsWith("BARRIER=1"));
   expect(heard()).toStartWith("READY=1\nMAINPID=");
+  expect(await running.exited).toBe(0);
+  expect(running.errors()).toBe("");
 });
