@@ -4,5 +4,4 @@ import type { LaterCommand } from "./option.ts";
 export const LATER_COMMANDS: readonly LaterCommand[] = [
   { name: "checkpoint", summary: "save a running container to disk", later: true },
   { name: "restore", summary: "bring a saved container back", later: true },
-  { name: "features", summary: "say as JSON what kontena supports", later: true },
 ];

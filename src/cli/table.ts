@@ -242,6 +242,17 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     load: () => import("./commands/explain.ts"),
   },
   {
+    name: "features",
+    group: "look",
+    summary: "say as JSON what kontena knows",
+    description:
+      "Prints the features document of the runtime-spec: versions, namespaces, capabilities, mount options, hooks, seccomp and the rest that a config may use. It says what kontena can do, whatever this host has.",
+    examples: [["kontena features", "prints the document, which engines read before they use a property"]],
+    positionals: {},
+    options: {},
+    load: () => import("./commands/features.ts"),
+  },
+  {
     name: "spec",
     group: "prepare",
     summary: "write a config.json to start from",
