@@ -60,7 +60,8 @@ function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
  * without a cgroup has another plan.
  */
 function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
-  return input.host.uid === 0 && cgroup.hierarchies.some((h) => h.version === 1);
+  const { uid, firstUserNamespace } = input.host;
+  return uid === 0 && firstUserNamespace && cgroup.hierarchies.some((h) => h.version === 1);
 }
 
 function make(request: CgroupRequest, cgroup: Cgroup): void {

@@ -24,7 +24,7 @@ export function smallLimit(cgroup: Cgroup | undefined): number | undefined {
 function tooSmall(limit: number, hint: string): KontenaError {
   return new KontenaError(
     "RESOURCE_FAILED",
-    `the memory limit of ${limit} bytes is too small to make the container`,
+    `the memory limit of ${limit} bytes is too small for the container to start`,
     {
       at: AT,
       hint,
@@ -37,7 +37,7 @@ export function stalled(limit: number): KontenaError {
   return tooSmall(limit, `nothing went on for ${PATIENCE / 1000} s`);
 }
 
-/** The error of a create that failed for want of memory below its own limit; any other as it is. */
+/** The error of a create or start that failed for want of memory below its own limit; any other as it is. */
 export function explainMemory(error: unknown, cgroup: Cgroup | undefined): unknown {
   const limit = smallLimit(cgroup);
   if (limit === undefined || cgroup === undefined || !(error instanceof KontenaError)) return error;

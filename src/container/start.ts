@@ -12,6 +12,7 @@ import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/park.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError } from "./failure.ts";
+import { explainMemory } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Status, statusOf, toState } from "./state.ts";
@@ -98,6 +99,14 @@ export function letGo(directory: string, state: StoredState): void {
 }
 
 function goOn(directory: string, state: StoredState): void {
+  try {
+    release(directory, state);
+  } catch (error) {
+    throw explainMemory(error, state.cgroup);
+  }
+}
+
+function release(directory: string, state: StoredState): void {
   const pidfd = pidfdOf(state);
   if (pidfd === undefined) {
     reap(state.pid, true);

@@ -22,7 +22,7 @@ test.each([
   const error = new KontenaError(code, "it failed", details);
   expect(explainMemory(error, withLimit(4096))).toMatchObject({
     code: "RESOURCE_FAILED",
-    message: "the memory limit of 4096 bytes is too small to make the container",
+    message: "the memory limit of 4096 bytes is too small for the container to start",
     details: { at: "linux.resources.memory.limit", hint: "it failed" },
   });
   expect(explainMemory(error, withLimit(-1))).toBe(error);

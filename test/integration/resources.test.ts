@@ -154,7 +154,7 @@ describe("a small memory limit", () => {
       const { status, stderr } = box.run(limited({ memory: { limit } }));
       expect(status).toBe(1);
       expect(stderr).toContain(
-        `linux.resources.memory.limit: the memory limit of ${limit} bytes is too small to make the container`,
+        `linux.resources.memory.limit: the memory limit of ${limit} bytes is too small for the container to start`,
       );
     }
   });
