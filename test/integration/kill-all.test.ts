@@ -65,6 +65,15 @@ test("kill --all ends what outlives init in a shared pid namespace", async () =>
   await until("all are gone", () => !pids.some(isAlive));
 });
 
+test("kill --all leaves no process of a container that forks all the time, in a shared pid namespace too", async () => {
+  const forks = "while :; do (sleep 0.001 & sleep 0.001 & wait); done & while :; do (:); done";
+  const b = started(forks, (config) => shareNamespace(config, "pid"));
+  await until("it forks", () => pidsOf(b).length > 2);
+  expect(box.kontena(["kill", "--all", b.id, "KILL"])).toMatchObject(ok);
+  await has(b, 0);
+  expect(box.state(b.id).status).toBe("stopped");
+});
+
 test("kill --all on a stopped container and an empty cgroup is no error", async () => {
   const b = started("true");
   await stopped(b.id);

@@ -88,6 +88,16 @@ test("pause of a paused or stopped container, and resume of one that isn't pause
   expect(fails(["resume", "nobody"])).toContain("container does not exist");
 });
 
+test("a container that forks all the time is paused all the same, again and again", () => {
+  const b = started("while :; do (sleep 0.001 & sleep 0.001 & wait); done & while :; do (:); done");
+  for (let i = 0; i < 10; i++) {
+    expect(box.kontena(["pause", b.id])).toMatchObject(ok);
+    expect(box.state(b.id).status as string).toBe("paused");
+    expect(box.kontena(["resume", b.id])).toMatchObject(ok);
+    expect(box.state(b.id).status).toBe("running");
+  }
+});
+
 test("a paused container isn't deleted without --force, and with it at once", async () => {
   const b = started();
   box.kontena(["pause", b.id]);
