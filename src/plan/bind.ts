@@ -55,7 +55,7 @@ function openSource(source: string, options: ParsedOptions, at: string, save: st
       path: source,
       hints: {
         EINVAL:
-          "parts of the source are covered by mounts that come from another user namespace: rbind takes them along",
+          "the source's mount is unbindable, or partly covered by mounts of another user namespace, which rbind takes along",
       },
     },
   };

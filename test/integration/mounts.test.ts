@@ -1,6 +1,7 @@
 /** Mounts as the config asks for them, in the container and nowhere else. */
 import { expect } from "bun:test";
-import { mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
+import { createServer } from "node:net";
 import { join } from "node:path";
 import { openBox, type TestConfig, test } from "./helpers.ts";
 import { type MountLine, parseMounts, rootfsTools, writable } from "./rootfs-helpers.ts";
@@ -73,6 +74,37 @@ test("a file is bound, and its destination made", () => {
   });
   expect(box.run(b)).toMatchObject({ status: 0, stdout: "from the host\n", stderr: "" });
   expect(statSync(join(b.rootfs, "etc/new/file")).isFile()).toBe(true);
+});
+
+test("FIFOs, sockets and devices are bound like files, their destinations made as empty ones", () => {
+  const outside = outsideDirectory();
+  Bun.spawnSync(["mkfifo", join(outside, "fifo")]);
+  const server = createServer().listen(join(outside, "socket"));
+  const sources = { fifo: join(outside, "fifo"), socket: join(outside, "socket"), device: "/dev/null" };
+  const output = box.outputOf({
+    args: "stat -c '%n %F' /in/fifo /in/socket /in/device",
+    patch: (config) => {
+      for (const [name, source] of Object.entries(sources))
+        config.mounts.push({ destination: `/in/${name}`, source, options: ["bind"] });
+    },
+  });
+  server.close();
+  expect(output).toBe("/in/fifo fifo\n/in/socket socket\n/in/device character special file\n");
+});
+
+test("mount points are made in what was mounted before", () => {
+  const source = outsideDirectory();
+  const b = box.bundle({
+    args: ["cat", "/a/b/c/file"],
+    patch: (config) => {
+      config.mounts.push(
+        { destination: "/a", type: "tmpfs", source: "tmpfs" },
+        { destination: "/a/b/c", source, options: ["bind"] },
+      );
+    },
+  });
+  expect(box.run(b)).toMatchObject({ status: 0, stdout: "from the host\n", stderr: "" });
+  expect(existsSync(join(b.rootfs, "a/b")), "not in the image").toBe(false);
 });
 
 test("a bind mount may be given by its option alone", () => {
