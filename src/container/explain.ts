@@ -32,6 +32,8 @@ function handleText(handle: Handle): string {
       const ids = handle.idMap === undefined ? "" : `, its ids mapped by ${mappedText(handle.idMap.mapped)}`;
       return `open_tree ${handle.source}${handle.recursive ? " and all below" : ""}${ids}`;
     }
+    case "device":
+      return `make the ${handle.type} file system of ${handle.source}, mounted nowhere yet`;
     case "mapping":
       return `open a user namespace with ${mappedText(handle.mapped)}`;
   }

@@ -19,6 +19,8 @@ export function openHandle(handle: Handle, consoleFd: number | undefined): numbe
       return syscall("fcntl", consoleFd, F.F_DUPFD_CLOEXEC, 3);
     case "tree":
       return forMounts().openTree(handle);
+    case "device":
+      return forMounts().openDevice(handle);
     case "mapping":
       return forMounts().openMapping(handle);
   }

@@ -4,7 +4,7 @@ import type { Config } from "../../spec/config.ts";
 import { delegatedCgroup, readHierarchies } from "../cgroup/hierarchies.ts";
 import { readText } from "../kernel/files.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
-import { isBind, meansLink, sourceName } from "../plan/source.ts";
+import { deviceName, isBind, meansLink, sourceName } from "../plan/source.ts";
 import { addRootFacts } from "./root-facts.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
@@ -67,8 +67,13 @@ export function sourceKinds(config: Config, rootfs: string): Host["sources"] {
   const kinds: Record<string, SourceKind> = {};
   addRootFacts(kinds, config, rootfs);
   for (const mount of config.mounts ?? []) {
-    if (!isBind(mount) || mount.source === undefined) continue;
+    if (mount.source === undefined) continue;
     try {
+      if (!isBind(mount)) {
+        if (mount.source.startsWith("/") && statSync(mount.source).isBlockDevice())
+          kinds[deviceName(mount)] = "file";
+        continue;
+      }
       kinds[sourceName(mount)] = meansLink(mount) ? linkKind(mount.source) : kindOf(statSync(mount.source));
     } catch {
       // open_tree(2) will say it better.

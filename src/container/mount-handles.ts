@@ -4,13 +4,21 @@ import type { IdMapping } from "../../spec/common.ts";
 import { KontenaError } from "../error.ts";
 import { inNewUserNamespace } from "../init/holder.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW, O } from "../kernel/consts/fcntl.ts";
-import { MOUNT_ATTR, MS, OPEN_TREE } from "../kernel/consts/mount.ts";
+import {
+  FSCONFIG,
+  FSMOUNT_CLOEXEC,
+  FSOPEN_CLOEXEC,
+  MOUNT_ATTR,
+  MS,
+  OPEN_TREE,
+} from "../kernel/consts/mount.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { codeOf } from "../kernel/files.ts";
-import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { rawSyscall, type SyscallArg, syscall } from "../kernel/libc.ts";
 import { encodeStruct, type MountAttr } from "../kernel/structs.ts";
+import type { SyscallName } from "../kernel/syscalls.ts";
 import { IDMAP_HINTS, type Mapped } from "../plan/idmap.ts";
-import type { MappingHandle, TreeHandle } from "../plan/mount-handles.ts";
+import type { DeviceHandle, MappingHandle, TreeHandle } from "../plan/mount-handles.ts";
 
 function failed(
   { source, destination }: TreeHandle,
@@ -62,6 +70,51 @@ function mapTree(handle: TreeHandle, tree: number, mapped: Mapped, recursive: bo
     change(handle, tree, recursive ? AT_RECURSIVE : 0, attr, ": cannot map its ids");
   } finally {
     closeSync(userns_fd);
+  }
+}
+
+const LOG_SIZE = 480;
+
+/** The kernel's own words on what it has refused. */
+function messageOf(context: number): string {
+  const log = new Uint8Array(LOG_SIZE);
+  const length = rawSyscall("read", context, log, log.length);
+  return length > 0
+    ? new TextDecoder()
+        .decode(log.subarray(0, length))
+        .trim()
+        .replace(/^[a-z] /, "")
+    : "";
+}
+
+/** fsopen, a fsconfig for each option, create, fsmount: as init does it for other file systems. @throws KontenaError */
+export function openDevice({ type, source, destination, flags, data, set, at }: DeviceHandle): number {
+  let context = -1;
+  const call = (where: string, name: SyscallName, ...args: SyscallArg[]): number => {
+    const result = rawSyscall(name, ...args);
+    if (result >= 0) return result;
+    const errno = errnoName(-result);
+    const said = context < 0 ? "" : messageOf(context);
+    throw new KontenaError("MOUNT_FAILED", `cannot mount "${type}" on ${destination}: ${errnoText(errno)}`, {
+      ...{ at: where, syscall: name, errno, path: destination },
+      ...(said === "" ? {} : { hint: `the kernel said: ${said}` }),
+    });
+  };
+  const config = (where: string, command: number, key?: string, value?: string) =>
+    call(where, "fsconfig", context, command, key ?? 0, value ?? 0, 0);
+  try {
+    context = call(`${at}.type`, "fsopen", type, FSOPEN_CLOEXEC);
+    config(`${at}.source`, FSCONFIG.FSCONFIG_SET_STRING, "source", source);
+    for (const flag of flags) config(`${at}.options`, FSCONFIG.FSCONFIG_SET_FLAG, flag);
+    for (const { key, value, index } of data) {
+      const where = index === undefined ? at : `${at}.options[${index}]`;
+      const command = value === undefined ? FSCONFIG.FSCONFIG_SET_FLAG : FSCONFIG.FSCONFIG_SET_STRING;
+      config(where, command, key, value);
+    }
+    config(at, FSCONFIG.FSCONFIG_CMD_CREATE);
+    return call(`${at}.options`, "fsmount", context, FSMOUNT_CLOEXEC, set);
+  } finally {
+    if (context >= 0) closeSync(context);
   }
 }
 

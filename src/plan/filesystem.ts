@@ -31,9 +31,6 @@ const NEEDS: Readonly<Record<string, string>> = {
   mqueue: "in a user namespace a new mqueue needs an IPC namespace of its own",
 };
 
-/** init is in the container's cgroup when it mounts. */
-const DEVICE = "a device has to be allowed by a rule of linux.resources.devices, and the caller has to be root";
-
 /** What is mounted when the kernel doesn't let init mount a file system. */
 export interface Instead {
   /** A directory of the host, bound with all that is mounted below it. */
@@ -109,7 +106,7 @@ function newFileSystem(
   // What kontena adds by itself comes from the whole of `at`, not from a property below it.
   const isEntry = mount.destination !== undefined;
   const place = (property: string) => (isEntry ? `${at}.${property}` : at);
-  const why = NEEDS[type] ?? (mount.source?.startsWith("/") ? DEVICE : undefined);
+  const why = NEEDS[type];
   const told: Failure = why === undefined ? fail : { ...fail, hints: { EPERM: why } };
   const config = (
     command: number,

@@ -4,7 +4,7 @@
  */
 import type { PlanInput } from "./input.ts";
 import { namespaceHandles } from "./join.ts";
-import { type MappingHandle, mountHandles, type TreeHandle } from "./mount-handles.ts";
+import { type DeviceHandle, type MappingHandle, mountHandles, type TreeHandle } from "./mount-handles.ts";
 import type { NamespaceType } from "./namespaces.ts";
 import { terminalHandles } from "./terminal.ts";
 
@@ -33,7 +33,13 @@ export interface GivenHandle extends Omit<Common, "at"> {
   fd: number;
 }
 
-export type Handle = NamespaceHandle | TreeHandle | MappingHandle | ConsoleHandle | GivenHandle;
+export type Handle =
+  | NamespaceHandle
+  | TreeHandle
+  | MappingHandle
+  | DeviceHandle
+  | ConsoleHandle
+  | GivenHandle;
 
 /** Pure: what to open, in the order in which init gets it. */
 export function planHandles(input: PlanInput): Handle[] {

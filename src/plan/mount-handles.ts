@@ -1,10 +1,13 @@
 /** What the runtime opens for mounts: sources that init couldn't reach, and user namespaces that ids are mapped by. */
 import type { Mount } from "../../spec/mounts.ts";
 import { CAPABILITIES } from "../kernel/consts/capability.ts";
+import { flagsOf } from "./attach.ts";
 import { checkedIdMap, idMapCell, type Mapped } from "./idmap.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
-import { parseOptions } from "./options.ts";
-import { isBind } from "./source.ts";
+import { mountContext } from "./labels.ts";
+import { needsMount2 } from "./legacy-mount.ts";
+import { type ParsedOptions, parseOptions } from "./options.ts";
+import { deviceName, isBind } from "./source.ts";
 
 /** A copy of the mounts at a bind mount's source, attached nowhere. */
 export interface TreeHandle {
@@ -30,6 +33,21 @@ export interface MappingHandle {
   mapped: Mapped;
 }
 
+/** A file system on a device, mounted and attached nowhere. */
+export interface DeviceHandle {
+  kind: "device";
+  cell: string;
+  at: string;
+  type: string;
+  source: string;
+  destination: string;
+  /** What fsconfig(2) gets: flags first, then the options with their places. */
+  flags: readonly string[];
+  data: ParsedOptions["data"];
+  /** MOUNT_ATTR_* for fsmount(2). */
+  set: number;
+}
+
 export const treeCell = (at: string) => `${at} tree`;
 
 /** Whether the runtime may copy mounts: CAP_SYS_ADMIN. */
@@ -45,7 +63,25 @@ export function opensOutside(input: PlanInput, mount: Mount, isMapped: boolean):
   return isBind(mount) && (isMapped || (hasNamespace(input.config, "user") && mayMount(input)));
 }
 
-function handleOf(input: PlanInput, mount: Mount, index: number): (TreeHandle | MappingHandle)[] {
+/**
+ * A block device is opened when its file system is made, and the device rules of the container's cgroup, where init is by
+ * then, don't allow that: they are about the program. runc mounts before it sets them.
+ */
+export function isDevice({ host }: PlanInput, mount: Mount, options: ParsedOptions): boolean {
+  return host.sources[deviceName(mount)] !== undefined && !needsMount2(mount, options);
+}
+
+function deviceHandle(input: PlanInput, mount: Mount, options: ParsedOptions, at: string): DeviceHandle {
+  const { type = "none", source = "", destination } = mount;
+  const data = [...options.data, ...mountContext(input, type, false)];
+  const set = flagsOf(options);
+  const cell = `${at} mount`;
+  return { kind: "device", cell, at, type, source, destination, flags: options.flags, data, set };
+}
+
+type MountHandle = TreeHandle | MappingHandle | DeviceHandle;
+
+function handleOf(input: PlanInput, mount: Mount, index: number): MountHandle[] {
   const at = `mounts[${index}]`;
   const options = parseOptions(mount.options ?? []);
   if (options.words.has("remount")) return [];
@@ -64,9 +100,14 @@ function handleOf(input: PlanInput, mount: Mount, index: number): (TreeHandle | 
         ...(idMap === undefined ? {} : { idMap }),
       },
     ];
-  return idMap === undefined ? [] : [{ kind: "mapping", cell: idMapCell(at), at, mapped: idMap.mapped }];
+  return [
+    ...(isDevice(input, mount, options) ? [deviceHandle(input, mount, options, at)] : []),
+    ...(idMap === undefined
+      ? []
+      : [{ kind: "mapping" as const, cell: idMapCell(at), at, mapped: idMap.mapped }]),
+  ];
 }
 
-export function mountHandles(input: PlanInput): (TreeHandle | MappingHandle)[] {
+export function mountHandles(input: PlanInput): MountHandle[] {
   return (input.config.mounts ?? []).flatMap((mount, i) => handleOf(input, mount, i));
 }

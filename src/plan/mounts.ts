@@ -14,6 +14,7 @@ import { checkedIdMap, mapIds } from "./idmap.ts";
 import type { PlanInput } from "./input.ts";
 import { mountContext } from "./labels.ts";
 import { legacyMount, needsMount2 } from "./legacy-mount.ts";
+import { isDevice } from "./mount-handles.ts";
 import { type ParsedOptions, parseOptions } from "./options.ts";
 import { guardSteps } from "./proc-guard.ts";
 import { remount } from "./remount.ts";
@@ -64,7 +65,9 @@ function fileSystem(input: PlanInput, mount: Mount, options: ParsedOptions, at: 
   if (legacy) return legacyMount(mount, { ...options, data }, place, at, fail, guard);
   const asked = { set: flagsOf(options), flags: options.flags, data };
   return [
-    ...openFileSystem(mount, asked, at, mounted, fail, insteadOf(input, type)),
+    ...(isDevice(input, mount, options)
+      ? []
+      : openFileSystem(mount, asked, at, mounted, fail, insteadOf(input, type))),
     openOrMake(place),
     ...guard,
     ...copyUpPause(mount, at),

@@ -45,6 +45,9 @@ export function copiedLinks({ config, host }: PlanInput) {
 /** The name of a tmpfs's destination among the facts: it keeps the mode of the directory that it covers. */
 export const modeName = (mount: Mount) => `mode of ${mount.destination}`;
 
+/** The name of a file system's device among the facts. */
+export const deviceName = ({ source }: Mount) => `device ${source}`;
+
 /** The name of a destination that leads to another place, by symlinks of the image. */
 export const placeName = (mount: Mount) => `place of ${mount.destination}`;
 
