@@ -204,6 +204,53 @@ export function seccompErrnosHaveUse({ linux }: Config): Problem[] {
   ];
 }
 
+/** linux/seccomp.h: SECCOMP_RET_DATA has 16 bits, and the kernel takes an error number above MAX_ERRNO for another one. */
+const LARGEST_DATA = 65535;
+const MAX_ERRNO = 4095;
+
+function largeErrno(action: SeccompAction, errno: number | undefined, at: string): Problem[] {
+  const most = action === "SCMP_ACT_ERRNO" ? MAX_ERRNO : LARGEST_DATA;
+  if (errno === undefined || errno <= most) return [];
+  return [{ at, message: `expected at most ${most} with ${action}, received ${errno}` }];
+}
+
+/** System calls have six arguments. */
+const MOST_ARGUMENTS = 6;
+
+/** "Seccomp": what a filter has no room for, and libseccomp or the kernel would cut. */
+export function seccompRulesFit({ linux }: Config): Problem[] {
+  const { seccomp } = linux ?? {};
+  if (!seccomp) return [];
+  return [
+    ...largeErrno(seccomp.defaultAction, seccomp.defaultErrnoRet, "linux.seccomp.defaultErrnoRet"),
+    ...(seccomp.syscalls ?? []).flatMap(({ action, errnoRet, args = [] }, index) => [
+      ...largeErrno(action, errnoRet, `linux.seccomp.syscalls[${index}].errnoRet`),
+      ...args.flatMap((arg, i) =>
+        arg.index < MOST_ARGUMENTS
+          ? []
+          : [
+              {
+                at: `linux.seccomp.syscalls[${index}].args[${i}].index`,
+                message: `expected an integer from 0 to ${MOST_ARGUMENTS - 1}, received ${arg.index}`,
+              },
+            ],
+      ),
+    ]),
+  ];
+}
+
+/** unix(7): `sun_path` has room for 108 bytes, the NUL included. */
+const SOCKET_PATH_BYTES = 107;
+
+/** "Seccomp": listenerPath is the path of a socket. */
+export function seccompListenerFits({ linux }: Config): Problem[] {
+  const path = linux?.seccomp?.listenerPath ?? "";
+  const length = path.length * 3 <= SOCKET_PATH_BYTES ? 0 : new TextEncoder().encode(path).length;
+  if (length <= SOCKET_PATH_BYTES) return [];
+  const message = `expected at most ${SOCKET_PATH_BYTES} bytes, the longest path of a socket, received ${length}`;
+  return [{ at: "linux.seccomp.listenerPath", message }];
+}
+
 function notifies({ linux }: Config): boolean {
   const { defaultAction, syscalls = [] } = linux?.seccomp ?? {};
   return defaultAction === "SCMP_ACT_NOTIFY" || syscalls.some(({ action }) => action === "SCMP_ACT_NOTIFY");
@@ -229,6 +276,30 @@ export function seccompListenerIsUsed(config: Config): Problem[] {
   return [{ at: "linux.seccomp.listenerPath", message: "has no effect without SCMP_ACT_NOTIFY" }];
 }
 
+/** seccomp(2): a flag about notifications, which a filter without any may not have. */
+export function seccompFlagsAreUsed(config: Config): Problem[] {
+  const flags = config.linux?.seccomp?.flags ?? [];
+  const index = flags.indexOf("SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV");
+  if (index < 0 || notifies(config)) return [];
+  return [{ at: `linux.seccomp.flags[${index}]`, message: "has no effect without SCMP_ACT_NOTIFY" }];
+}
+
+/** seccomp_rule_add(3): `valueTwo` belongs to the masked comparison; 0 stands there often, and means nothing. */
+export function seccompSecondValuesAreUsed({ linux }: Config): Problem[] {
+  return (linux?.seccomp?.syscalls ?? []).flatMap(({ args = [] }, index) =>
+    args.flatMap(({ op, valueTwo = 0 }, i) =>
+      op === "SCMP_CMP_MASKED_EQ" || BigInt(valueTwo) === 0n
+        ? []
+        : [
+            {
+              at: `linux.seccomp.syscalls[${index}].args[${i}].valueTwo`,
+              message: `has no effect with ${op}`,
+            },
+          ],
+    ),
+  );
+}
+
 export const LINUX_CHECKS = [
   namespacesAreDistinct,
   namespacePathsAreAbsolute,
@@ -243,7 +314,13 @@ export const LINUX_CHECKS = [
   personalityHasNoFlags,
   memoryPolicyIsSettable,
   seccompErrnosHaveUse,
+  seccompRulesFit,
   seccompListenerIsNamed,
+  seccompListenerFits,
 ] as const;
 
-export const LINUX_WARNINGS = [seccompListenerIsUsed] as const;
+export const LINUX_WARNINGS = [
+  seccompListenerIsUsed,
+  seccompFlagsAreUsed,
+  seccompSecondValuesAreUsed,
+] as const;

@@ -30,6 +30,7 @@ export const ERROR_CODES = {
   HOSTNAME_FAILED: "the hostname or domainname couldn't be set",
   SYSCTL_FAILED: "a kernel parameter couldn't be set",
   LABEL_FAILED: "an AppArmor profile or an SELinux label couldn't be set",
+  SECCOMP_FAILED: "the seccomp filter couldn't be compiled, loaded or handed over",
   PROCESS_FAILED: "a property of the process couldn't be applied",
   HOOK_FAILED: "a hook of the config failed",
   EXEC_NOT_FOUND: "the program isn't there",

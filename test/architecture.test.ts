@@ -49,7 +49,9 @@ const MAY_IMPORT: Record<string, readonly string[]> = {
   plan: ["error.ts", "spec", "kernel", "init"],
   // Beside plan: it shares its words for the host's hierarchies.
   cgroup: ["error.ts", "spec", "kernel", "plan"],
-  container: ["error.ts", "spec", "kernel", "init", "plan", "cgroup"],
+  // Beside plan too: a profile becomes a program before the planner sees it.
+  seccomp: ["error.ts", "spec", "kernel", "plan"],
+  container: ["error.ts", "spec", "kernel", "init", "plan", "cgroup", "seccomp"],
   // No system calls: the command line knows the lifecycle, and the names of options and properties.
   cli: ["error.ts", "spec", "container", "package.json"],
   "index.ts": ["error.ts", "container"],

@@ -39,11 +39,23 @@ export interface Host {
   sources: Readonly<Record<string, SourceKind>>;
 }
 
+/** linux.seccomp, compiled. */
+export interface SeccompFilter {
+  /** A program of the classic BPF, `struct sock_filter`s of 8 bytes. */
+  program: Uint8Array;
+  /** SECCOMP_FILTER_FLAG_*. */
+  flags: number;
+  /** Whether the kernel gives a descriptor that an agent answers through (SCMP_ACT_NOTIFY). */
+  listener: boolean;
+}
+
 export interface PlanInput {
   /** The container's. What of the plan depends on it is filled in for each container. */
   id: string;
   config: Config;
   host: Host;
+  /** There when the config has linux.seccomp. */
+  seccomp?: SeccompFilter;
   /** Absolute path of the root file system on the host. */
   rootfs: string;
   cgroupManager: "cgroupfs" | "systemd" | "disabled";

@@ -14,6 +14,12 @@ import { PER } from "../../src/kernel/consts/personality.ts";
 import { PR, PR_CAP_AMBIENT } from "../../src/kernel/consts/prctl.ts";
 import { RLIMIT } from "../../src/kernel/consts/resource.ts";
 import { CLONE, CLONE3, SCHED, SCHED_FLAG } from "../../src/kernel/consts/sched.ts";
+import {
+  BPF_MAXINSNS,
+  SECCOMP_FILTER_FLAG,
+  SECCOMP_RET,
+  SECCOMP_SET_MODE_FILTER,
+} from "../../src/kernel/consts/seccomp.ts";
 import { SIG, SIGCHLD, SIGKILL } from "../../src/kernel/consts/signal.ts";
 import { AF_UNIX, POLL, SOCK } from "../../src/kernel/consts/socket.ts";
 import { S_IF, S_IFMT } from "../../src/kernel/consts/stat.ts";
@@ -101,6 +107,13 @@ const GROUPS: [string, string[], Record<string, number | bigint>, number][] = [
   ["sys/mount.h", ["sys/mount.h"], { ...mount.UMOUNT, ...mount.MS }, 14],
   ["linux/prctl.h", ["linux/prctl.h"], { ...PR, ...PR_CAP_AMBIENT }, 10],
   ["linux/sched.h", ["linux/sched.h"], { ...CLONE, ...CLONE3, ...SCHED, ...SCHED_FLAG }, 26],
+  [
+    "linux/seccomp.h",
+    ["linux/seccomp.h"],
+    { SECCOMP_SET_MODE_FILTER, ...SECCOMP_FILTER_FLAG, ...SECCOMP_RET },
+    15,
+  ],
+  ["linux/bpf_common.h", ["linux/bpf_common.h"], { BPF_MAXINSNS }, 1],
   ["linux/keyctl.h", ["linux/keyctl.h"], KEYCTL, 2],
   ["linux/mempolicy.h", ["linux/mempolicy.h"], MPOL_F, 3],
   ["linux/capability.h", ["linux/capability.h"], { _LINUX_CAPABILITY_VERSION_3, ...capabilityNumbers() }, 40],

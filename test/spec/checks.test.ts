@@ -329,6 +329,53 @@ const RULES: Rule[] = [
     at: ["linux.seccomp.defaultErrnoRet", "linux.seccomp.syscalls[0].errnoRet"],
   },
   {
+    rule: "seccomp errnos and arguments fit into a filter",
+    good: [
+      linux({
+        seccomp: {
+          defaultAction: "SCMP_ACT_ERRNO",
+          defaultErrnoRet: 4095,
+          syscalls: [
+            {
+              names: ["a"],
+              action: "SCMP_ACT_TRACE",
+              errnoRet: 65535,
+              args: [{ index: 5, value: 0, op: "SCMP_CMP_EQ" }],
+            },
+          ],
+        },
+      }),
+    ],
+    bad: linux({
+      seccomp: {
+        defaultAction: "SCMP_ACT_ERRNO",
+        defaultErrnoRet: 4096,
+        syscalls: [
+          {
+            names: ["a"],
+            action: "SCMP_ACT_TRACE",
+            errnoRet: 65536,
+            args: [
+              { index: 0, value: 0, op: "SCMP_CMP_EQ" },
+              { index: 6, value: 0, op: "SCMP_CMP_EQ" },
+            ],
+          },
+        ],
+      },
+    }),
+    at: [
+      "linux.seccomp.defaultErrnoRet",
+      "linux.seccomp.syscalls[0].errnoRet",
+      "linux.seccomp.syscalls[0].args[1].index",
+    ],
+  },
+  {
+    rule: "the path of a seccomp agent is one that a socket can have",
+    good: [linux({ seccomp: { ...notify, listenerPath: `/${"a".repeat(106)}` } })],
+    bad: linux({ seccomp: { ...notify, listenerPath: `/${"ä".repeat(60)}` } }),
+    at: ["linux.seccomp.listenerPath"],
+  },
+  {
     rule: "SCMP_ACT_NOTIFY has a listener, and metadata has one too",
     good: [linux({ seccomp: { ...notify, listenerPath: "/run/agent", listenerMetadata: "m" } })],
     bad: linux({ seccomp: { ...notify, listenerMetadata: "m" } }),
@@ -409,6 +456,30 @@ test("a relative mount destination is a warning", () => {
 test("a listener that nothing notifies is a warning", () => {
   const config = linux({ seccomp: { defaultAction: "SCMP_ACT_ALLOW", listenerPath: "/run/agent" } });
   expect(warningsOf(config).map(({ at }) => at)).toEqual(["linux.seccomp.listenerPath"]);
+});
+
+test("of a seccomp filter, what has no effect is a warning; a valueTwo of 0 isn't", () => {
+  const config = linux({
+    seccomp: {
+      defaultAction: "SCMP_ACT_ALLOW",
+      flags: ["SECCOMP_FILTER_FLAG_LOG", "SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"],
+      syscalls: [
+        {
+          names: ["a"],
+          action: "SCMP_ACT_KILL",
+          args: [
+            { index: 0, value: 1, valueTwo: 0, op: "SCMP_CMP_EQ" },
+            { index: 1, value: 1, valueTwo: 2, op: "SCMP_CMP_MASKED_EQ" },
+            { index: 2, value: 1, valueTwo: 2, op: "SCMP_CMP_NE" },
+          ],
+        },
+      ],
+    },
+  });
+  expect(warningsOf(config).map(({ at }) => at)).toEqual([
+    "linux.seccomp.flags[1]",
+    "linux.seccomp.syscalls[0].args[2].valueTwo",
+  ]);
 });
 
 test("checks of all parts report at once", () => {
