@@ -25,6 +25,7 @@ import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
 import { absoluteSources, type CreateOptions, cgroupPathFor, checkPreserved, toInput } from "./input.ts";
 import type { Runtime } from "./runtime.ts";
+import { seccompFact } from "./seccomp.ts";
 
 /** The sources that a build was made from; there only in the compiled program. */
 declare const KONTENA_BUILD: string | undefined;
@@ -192,6 +193,7 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
       options.noNewKeyring,
       room,
     ],
+    seccompFact(text.text),
     text.path,
     text.text,
   ];

@@ -3,7 +3,7 @@
  * state before it exists, so that `delete --force` finds it whenever this process is killed.
  */
 import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { bufferOffset, HEAD_SIZE } from "../init/encode.ts";
@@ -18,6 +18,7 @@ import { JOINED } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { keyringTexts } from "../plan/keyring.ts";
 import { EXEC_PATH } from "../plan/process.ts";
+import { LISTENER, LISTENER_FIFO } from "../plan/seccomp.ts";
 import { bear, type Descriptors, ownDescriptors, secondStageOf } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
 import {
@@ -44,6 +45,7 @@ import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
+import { withFilter } from "./seccomp.ts";
 import { toState } from "./state.ts";
 import { readStat } from "./task.ts";
 import { endInit, poll, reap } from "./wait.ts";
@@ -166,6 +168,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   makeFifo(directory);
   if (options.notifySocket !== undefined) loadNotify().makeNotifyDirectory(directory);
   const cgroupFd = prepareCgroup(runtime, prepared, making);
+  noteListener(prepared, making);
   const { encoded, handles, namespaces, input } = prepared;
   const { own } = making.descriptors;
   const stateFd = own(syscall("openat", AT_FDCWD, directory, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0));
@@ -293,10 +296,24 @@ function afterJoining(talk: Conversation): readonly string[] {
 const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
 
 /** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
-function makeFifo(directory: string): void {
-  const path = join(directory, FIFO);
-  syscall("mknodat", AT_FDCWD, path, S_IF.S_IFIFO | 0o622, 0);
-  syscall("fchmodat", AT_FDCWD, path, 0o622);
+function makeFifo(directory: string, name: string = FIFO, mode = 0o622): void {
+  const path = join(directory, name);
+  syscall("mknodat", AT_FDCWD, path, S_IF.S_IFIFO | mode, 0);
+  syscall("fchmodat", AT_FDCWD, path, mode);
+}
+
+/** What `start` needs to hand the listener of a seccomp filter to its agent: where to find it, and a FIFO that init reads. */
+function noteListener({ input, encoded, bundle }: Compiled, { directory, state }: Making): void {
+  const cell = encoded.cells.get(LISTENER);
+  if (cell === undefined) return;
+  const { listenerPath = "", listenerMetadata: metadata } = input.config.linux?.seccomp ?? {};
+  // A relative one is relative to the bundle, as other paths of the host are.
+  state.listener = {
+    path: resolve(bundle.path, listenerPath),
+    cell,
+    ...(metadata === undefined ? {} : { metadata }),
+  };
+  makeFifo(directory, LISTENER_FIFO, 0o644);
 }
 
 function cgroupRequest(runtime: Runtime, { id }: StoredState, { input }: Compiled): CgroupRequest {
@@ -336,15 +353,15 @@ function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): nu
     const refusal = refusalOf(error, prepared.input);
     if (refusal !== undefined) throw refusal;
     runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
-    return withoutCgroup(prepared, making);
+    return withoutCgroup(runtime, prepared, making);
   }
 }
 
-function withoutCgroup(prepared: Compiled, making: Making): undefined {
+function withoutCgroup(runtime: Runtime, prepared: Compiled, making: Making): undefined {
   if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
   delete making.state.cgroup;
   const { bundle } = prepared;
-  const input = { ...prepared.input, cgroupPath: undefined };
+  const input = withFilter(runtime, { ...prepared.input, cgroupPath: undefined });
   const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
   Object.assign(prepared, compilePlan(bundle, input, planContainer(input)), { key: undefined });
   return undefined;

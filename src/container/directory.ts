@@ -6,6 +6,7 @@
  *   start.json   what each op after create is, so that `start` can tell a failure
  *   config.json  the bundle's, as it was at create: what exec, hooks and updates go by (runtime.md, "Lifecycle")
  *   exec.fifo    where init waits; gone once the program runs
+ *   listener.fifo  where it waits again, when the seccomp filter has an agent that must have its listener first
  */
 import {
   chmodSync,
@@ -29,6 +30,7 @@ import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { LISTENER_FIFO } from "../plan/seccomp.ts";
 import { checkId } from "./id.ts";
 import type { RdtGroups } from "./rdt.ts";
 import type { Runtime } from "./runtime.ts";
@@ -52,6 +54,8 @@ export interface StoredState {
   created: string;
   /** uid of the caller of create. */
   owner: number;
+  /** The agent that answers for the seccomp filter, and where init leaves the number of its listener. */
+  listener?: { path: string; metadata?: string; cell: number };
   cgroup?: Cgroup;
   resctrl?: RdtGroups;
   /** There when the root was entered by chroot: who comes later has to do the same. */
@@ -217,7 +221,7 @@ function inodeOf(path: string): number {
 
 export function removeDirectory(directory: string): void {
   // The state goes last: until then the container can be deleted again.
-  for (const file of [FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
+  for (const file of [FIFO, LISTENER_FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
     rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
   if (result < 0 && result !== -ERRNO.ENOENT) rmSync(directory, { recursive: true, force: true });

@@ -1,11 +1,13 @@
 /** exec: one more process in a container that runs, with its namespaces, its cgroup, its root and its rights. */
 import { writeSync } from "node:fs";
+import { resolve } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { bufferOffset } from "../init/encode.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
 import { EXEC_PATH } from "../plan/process.ts";
+import { LISTENER } from "../plan/seccomp.ts";
 import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
@@ -21,8 +23,11 @@ import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writePidFile } from "./pid-file.ts";
 import { checkWorkingDirectory, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
+import { withFilter } from "./seccomp.ts";
+import { LISTENER_MS } from "./start.ts";
 import { type Status, statusOf } from "./state.ts";
 import { terminalSize } from "./terminal.ts";
+import { poll } from "./wait.ts";
 
 export type { ExecOptions } from "./exec-process.ts";
 
@@ -94,7 +99,7 @@ export function execute(runtime: Runtime, id: string, options: ExecOptions): Lau
   checkPreserved({ preserveFds });
   const descriptors = ownDescriptors(preserveFds);
   try {
-    return enter(directory, running, options, descriptors);
+    return enter(runtime, directory, running, options, descriptors);
   } finally {
     descriptors.closeAll();
   }
@@ -142,6 +147,7 @@ function toExecInput(
 const rdt = () => require("./rdt.ts") as typeof import("./rdt.ts");
 
 function enter(
+  runtime: Runtime,
   directory: string,
   state: StoredState,
   options: ExecOptions,
@@ -150,7 +156,7 @@ function enter(
   const { cgroup, ignorePaused = false } = options;
   const where = { frozen: ignorePaused, ...(cgroup === undefined ? {} : { cgroup }) };
   const entrance = entranceOf(state, where, descriptors);
-  const input = toExecInput(state, storedConfig(directory), options, entrance);
+  const input = withFilter(runtime, toExecInput(state, storedConfig(directory), options, entrance));
   checkConsole(input.config, options);
   const consoleFd = openConsole(input.config, options, descriptors);
   const launched = launch(
@@ -167,6 +173,7 @@ function enter(
         if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
       },
       at: { [FOUND.pause]: (launching) => tellProgram(input, launching) },
+      last: (launching, goOn) => lastBatch(input, state, launching, goOn),
     },
     descriptors,
   );
@@ -182,4 +189,28 @@ function tellProgram(input: ExecInput, { encoded, planFd }: Launching): void {
   checkWorkingDirectory(input, encoded, memory);
   const program = new TextEncoder().encode(`${chooseProgram(input, encoded, memory)}\0`);
   writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
+}
+
+/** When the seccomp filter has an agent, it gets its listener as soon as that is there. */
+function lastBatch(input: ExecInput, stored: StoredState, launching: Launching, goOn: () => void): void {
+  const { encoded, planFd, socket, pid, pidfd } = launching;
+  const cell = encoded.cells.get(LISTENER);
+  if (cell === undefined) {
+    goOn();
+    return;
+  }
+  const { openHandOver } = require("./listener.ts") as typeof import("./listener.ts");
+  const { ociVersion, id, bundle, annotations = {} } = stored;
+  const { listenerPath = "", listenerMetadata: metadata } = input.config.linux?.seccomp ?? {};
+  const handOver = openHandOver({
+    ...{ path: resolve(bundle, listenerPath), metadata, plan: planFd, cell, pid, pidfd, goOn },
+    state: { ociVersion, id, status: "running", pid: stored.pid, bundle, annotations },
+  });
+  try {
+    goOn();
+    // Its end is told by the socket as well.
+    while (handOver.isPending() && poll([socket], LISTENER_MS).length === 0);
+  } finally {
+    handOver.close();
+  }
 }

@@ -26,11 +26,9 @@ function detailsOf(call: KnownCall, errno: string, log: string) {
 /** The error of a failed call. */
 export function callError(call: KnownCall, errno: string, log = ""): KontenaError {
   const code: ErrorCode = call.fail?.codes?.[errno as ErrnoName] ?? call.fail?.code ?? "INTERNAL";
-  return new KontenaError(
-    code,
-    `${call.fail?.message ?? call.call}: ${errnoText(errno)}`,
-    detailsOf(call, errno, log),
-  );
+  const message = call.fail?.message ?? call.call;
+  if (call.fail?.plain) return new KontenaError(code, message, call.at === undefined ? {} : { at: call.at });
+  return new KontenaError(code, `${message}: ${errnoText(errno)}`, detailsOf(call, errno, log));
 }
 
 /** The error that plan memory tells of; undefined when no step has failed. */
@@ -51,4 +49,19 @@ export function recordedError(
 /** The first bytes of the plan file. */
 export function readHead(path: string): Uint8Array {
   return readFileSync(path).subarray(0, HEAD_SIZE);
+}
+
+/** The kernel's end of a process whose seccomp filter kills it, for one call or another. */
+const SIGSYS = 31;
+
+/** What is known of the end of an init that has left no record; `stat` is of its zombie, if that is there still. */
+export function silentEnd(message: string, stat: { signal: number } | undefined): KontenaError {
+  if (stat?.signal === SIGSYS)
+    return new KontenaError("INIT_DIED", message, {
+      at: "linux.seccomp",
+      hint: "its seccomp filter killed it: that has to let init's last calls pass, execve above all",
+    });
+  return new KontenaError("INIT_DIED", message, {
+    hint: "it was killed: from outside, or for want of memory",
+  });
 }

@@ -1,6 +1,6 @@
 /** A process that isn't a container's first one, led from its birth to execve: `exec` and hooks start theirs so. */
 import { closeSync } from "node:fs";
-import { KontenaError } from "../error.ts";
+import type { KontenaError } from "../error.ts";
 import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/encode.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
@@ -10,7 +10,7 @@ import type { Plan } from "../plan/order.ts";
 import { INIT_NAME } from "../plan/park.ts";
 import { bear, type Descriptors, secondStageOf } from "./birth.ts";
 import { encode, pausesOf } from "./compile.ts";
-import { recordedError } from "./failure.ts";
+import { recordedError, silentEnd } from "./failure.ts";
 import { readStat } from "./task.ts";
 import { endInit, reap } from "./wait.ts";
 
@@ -28,6 +28,8 @@ export interface LaunchOptions {
   born?(pid: number): void;
   /** What is done at a pause, by its name. */
   at?: Readonly<Record<string, (launched: Launching) => void>>;
+  /** Leads the last batch, which ends in execve: it has to call `goOn`, and may do more. */
+  last?(launching: Launching, goOn: () => void): void;
 }
 
 /** A process that runs, a child of this one. */
@@ -44,10 +46,10 @@ export interface Launching extends Launched {
   socket: number;
 }
 
-export function diedEarly(what: string): KontenaError {
-  return new KontenaError("INIT_DIED", `the process ended before its program ran${what}`, {
-    hint: "it was killed: from outside, or for want of memory",
-  });
+/** `pid` is the one to look at for the reason. */
+export function diedEarly(what: string, pid?: number): KontenaError {
+  const stat = pid === undefined ? undefined : readStat(pid);
+  return silentEnd(`the process ended before its program ran${what}`, stat);
 }
 
 /** @throws KontenaError for what stopped it; then nothing of the process is left */
@@ -74,15 +76,17 @@ export function launch(options: LaunchOptions, descriptors: Descriptors): Launch
   }
 }
 
-function converse(launching: Launching, { plan, born, at = {} }: LaunchOptions): void {
+function converse(launching: Launching, { plan, born, at = {}, last }: LaunchOptions): void {
   born?.(launching.pid);
   goOn(launching);
-  for (const pause of pausesOf(plan)) {
-    if (!awaitDone(launching.socket)) throw failureOf(launching) ?? diedEarly("");
+  const pauses = pausesOf(plan);
+  pauses.forEach((pause, i) => {
+    if (!awaitDone(launching.socket)) throw failureOf(launching) ?? diedEarly("", launching.pid);
     if (pause === JOINED.pause) toSecondStage(launching);
     else at[pause]?.(launching);
-    goOn(launching);
-  }
+    if (last !== undefined && i === pauses.length - 1) last(launching, () => goOn(launching));
+    else goOn(launching);
+  });
   // Its end of the conversation closes at execve, or with it.
   if (awaitDone(launching.socket)) throw diedEarly(": it said something unexpected");
   const failure = failureOf(launching);
@@ -90,7 +94,7 @@ function converse(launching: Launching, { plan, born, at = {} }: LaunchOptions):
 }
 
 function goOn(launching: Launching): void {
-  if (!sendGo(launching.socket)) throw failureOf(launching) ?? diedEarly("");
+  if (!sendGo(launching.socket)) throw failureOf(launching) ?? diedEarly("", launching.pid);
 }
 
 /** The first stage ends here, and the second is the process from now on. */
@@ -112,5 +116,5 @@ function failureOf({ encoded, planFd, pid }: Launching): KontenaError | undefine
   if (recorded !== undefined) return recorded;
   const stat = readStat(pid);
   const diedInExecve = (stat === undefined || stat.state === "Z") && stat?.name === INIT_NAME;
-  return reachedExecve(head) && !diedInExecve ? undefined : diedEarly("");
+  return reachedExecve(head) && !diedInExecve ? undefined : diedEarly("", pid);
 }

@@ -11,6 +11,7 @@ import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
 import { absoluteSources, type CreateOptions, checkPreserved, toInput } from "./input.ts";
 import type { Runtime } from "./runtime.ts";
+import { withFilter } from "./seccomp.ts";
 
 export { type CreateOptions, cgroupPathOf } from "./input.ts";
 
@@ -20,28 +21,32 @@ export interface Prepared {
   plan: Plan;
 }
 
-/** Checks a bundle that has been read, and plans it. `warn` hears of what is odd but legal. @throws KontenaError */
+/**
+ * Checks a bundle that has been read, and plans it. `warn` hears of what is odd but legal; without `keep` nothing is written.
+ * @throws KontenaError
+ */
 export function prepareBundle(
   runtime: Runtime,
   options: CreateOptions,
   text: BundleText,
   facts: HostFacts,
   warn: (warning: Problem) => void,
+  keep = true,
 ): Prepared {
   const bundle = withRoot(text, checkConfig(text, warn));
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
-  const input = toInput(runtime, options, bundle, { ...facts, sources });
+  const input = withFilter(runtime, toInput(runtime, options, bundle, { ...facts, sources }), keep);
   for (const warning of mountWarnings(bundle.config)) warn(warning);
   for (const { at, name, why } of capabilitySets(input).refused)
     warn({ at, message: `${name} is left out: ${why}` });
   return { bundle, input, plan: planContainer(input) };
 }
 
-/** The same from the beginning. */
+/** The same from the beginning, for a look: nothing is written. */
 export function prepare(runtime: Runtime, options: CreateOptions): Prepared {
   checkId(options.id);
   const text = readBundle(options.bundle, options.config);
   checkPreserved(options);
   const warn = ({ message, at, hint }: Problem) => runtime.warn(message, { at, ...(hint ? { hint } : {}) });
-  return prepareBundle(runtime, options, text, gatherHost(), warn);
+  return prepareBundle(runtime, options, text, gatherHost(), warn, false);
 }

@@ -11,7 +11,8 @@ import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/park.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
-import { type KnownCalls, readHead, recordedError } from "./failure.ts";
+import { type KnownCalls, readHead, recordedError, silentEnd } from "./failure.ts";
+import type { HandOver } from "./listener.ts";
 import { explainMemory } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
@@ -109,21 +110,38 @@ function goOn(directory: string, state: StoredState): void {
 function release(directory: string, state: StoredState): void {
   const pidfd = pidfdOf(state);
   if (pidfd === undefined) {
+    const failure = recorded(directory, readHead(join(directory, PLAN))) ?? died("", state.pid);
     reap(state.pid, true);
-    throw recorded(directory, readHead(join(directory, PLAN))) ?? died("");
+    throw failure;
   }
-  const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
+  let handOver: HandOver | undefined;
   try {
-    const said = listen(state.pid, fifo, pidfd);
-    const failure = failureOf(directory, state, said);
-    if (failure !== undefined) {
-      reap(state.pid, false);
-      throw failure;
-    }
+    if (state.listener !== undefined) handOver = loadListener().openStart(directory, state, pidfd);
+    lead(directory, state, pidfd, handOver);
     unlinkSync(join(directory, FIFO));
   } finally {
-    closeSync(fifo);
+    handOver?.close();
     closeSync(pidfd);
+  }
+}
+
+const loadListener = () => require("./listener.ts") as typeof import("./listener.ts");
+
+/** From init's first word to the program. @throws KontenaError for what stopped it; then init is gone */
+function lead(directory: string, state: StoredState, pidfd: number, handOver: HandOver | undefined): void {
+  const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const said = listen(state.pid, fifo, pidfd, handOver);
+    const failure = failureOf(directory, state, said);
+    if (failure === undefined) return;
+    reap(state.pid, false);
+    throw failure;
+  } catch (error) {
+    // Without an agent there is no way on for init.
+    if (handOver !== undefined) endInit(state.pid, pidfd);
+    throw error;
+  } finally {
+    closeSync(fifo);
   }
 }
 
@@ -135,9 +153,9 @@ function failureOf(directory: string, state: StoredState, said: string): Kontena
   const head = readHead(join(directory, PLAN));
   const failure = recorded(directory, head);
   if (failure !== undefined) return failure;
-  if (said !== READY && said !== "") return died(said);
+  if (said !== READY && said !== "") return died(said, state.pid);
   const diedInExecve = !isAlive(state.pid, state.startTime) && readStat(state.pid)?.name === INIT_NAME;
-  return reachedExecve(head) && !diedInExecve ? undefined : died("");
+  return reachedExecve(head) && !diedInExecve ? undefined : died("", state.pid);
 }
 
 /** Undefined when init is gone. */
@@ -154,24 +172,27 @@ function pidfdOf(state: StoredState): number | undefined {
   return undefined;
 }
 
-function died(said: string): KontenaError {
-  return new KontenaError("INIT_DIED", "the container's init ended before the program ran", {
-    hint: said === "" ? "it was killed, from outside or for want of memory" : "it said something unexpected",
-  });
+function died(said: string, pid: number): KontenaError {
+  const message = "the container's init ended before the program ran";
+  if (said === "") return silentEnd(message, readStat(pid));
+  return new KontenaError("INIT_DIED", message, { hint: "it said something unexpected" });
 }
 
 const LOOK_AGAIN_MS = 100;
+/** init says nothing when its filter is loaded, since the filter may forbid whatever it would say: it is looked at. */
+export const LISTENER_MS = 1;
 
 /**
  * What init says until it closes the FIFO, which execve does, or dies. Zero bytes mean nothing by themselves: before init
  * has opened its end, a read gives them too; poll doesn't report that end as hung up until it was once opened.
  */
-function listen(pid: number, fifo: number, pidfd: number): string {
+function listen(pid: number, fifo: number, pidfd: number, handOver: HandOver | undefined): string {
   const byte = new Uint8Array(64);
   let said = "";
   for (;;) {
     // The program can run already without a word: an earlier `start` heard it, and was killed before it could say so.
-    const ready = poll([fifo, pidfd], said === "" ? LOOK_AGAIN_MS : -1);
+    const pause = handOver?.isPending() ? LISTENER_MS : said === "" ? LOOK_AGAIN_MS : -1;
+    const ready = poll([fifo, pidfd], pause);
     if (ready.length === 0) {
       if (readStat(pid)?.name !== INIT_NAME) return said;
       continue;

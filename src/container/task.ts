@@ -8,6 +8,8 @@ export interface Stat {
   state: string;
   /** Field 22, clock ticks since boot. */
   startTime: string;
+  /** Of a zombie, the signal that killed it; 0 for none, and when the caller may not know. */
+  signal: number;
 }
 
 /** Undefined when there is no such process. */
@@ -21,7 +23,12 @@ export function readStat(pid: number): Stat | undefined {
   // The name, in parentheses, may hold anything; what follows the last one is fields 3 and on.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const name = text.slice(text.indexOf("(") + 1, text.lastIndexOf(")"));
-  return { name, state: fields[0] ?? "", startTime: fields[19] ?? "" };
+  return {
+    name,
+    state: fields[0] ?? "",
+    startTime: fields[19] ?? "",
+    signal: Number(fields[49] ?? 0) & 0x7f,
+  };
 }
 
 /** What /proc tells of that very process; undefined when it has ended, and of a zombie. */

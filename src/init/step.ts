@@ -56,6 +56,8 @@ export interface Failure {
   code: ErrorCode;
   message: string;
   path?: string;
+  /** The message says it all: the step can't but fail, and its error number is no news. */
+  plain?: true;
   /** What may help, by error number. */
   hints?: Partial<Record<ErrnoName, string>>;
   /** The error's code for certain error numbers, where it differs from `code`. */

@@ -1,24 +1,19 @@
 /**
- * What this version doesn't apply yet. Such a property is an error that names it: a container that runs without a limit or
- * a filter that its config asks for is worse than one that doesn't run.
+ * What can't be applied as it stands. Such a property is an error that names it: a container that runs without a limit or a
+ * filter that its config asks for is worse than one that doesn't run.
  */
 import type { Config } from "../../spec/config.ts";
 import type { Problem } from "../error.ts";
 import { hasNamespace, isNew } from "./input.ts";
 import { mountProblems } from "./mount-checks.ts";
+import { notifyProblems } from "./seccomp.ts";
 
-/** A property by its path, and whether this config uses it in a way that would have to be applied. */
-type Later = (config: Config) => string[];
-
+/** The place of a property that the config uses in a way that would have to be applied. */
 const present = (place: string, value: unknown): string[] => {
   if (value === undefined || value === false || value === "") return [];
   if (typeof value === "object" && value !== null && Object.keys(value).length === 0) return [];
   return [place];
 };
-
-const linux: Later = ({ linux: l }) => [...present("linux.seccomp", l?.seccomp)];
-
-const LATER: readonly Later[] = [linux];
 
 /** Without a mount namespace these would change the host, so they are refused, in every version. */
 function withoutMountNamespace(config: Config): Problem[] {
@@ -61,15 +56,11 @@ function mapsRoot(config: Config): Problem[] {
 
 /** Everything in the config that this version refuses; none of it is ever ignored. */
 export function notApplied(config: Config): Problem[] {
-  const later = LATER.flatMap((list) => list(config)).map((at) => ({
-    at,
-    message: "this version of kontena doesn't apply it yet",
-  }));
   return [
-    ...later,
     ...mountProblems(config),
     ...withoutMountNamespace(config),
     ...withoutNetworkNamespace(config),
     ...mapsRoot(config),
+    ...notifyProblems(config),
   ];
 }

@@ -1,5 +1,5 @@
 /** Capabilities (config.md, "Linux Process"; capabilities(7)): five sets, exactly as asked. */
-import { type Step, struct } from "../init/step.ts";
+import { type Call, type Step, struct } from "../init/step.ts";
 import {
   _LINUX_CAPABILITY_VERSION_3,
   CAPABILITIES,
@@ -7,11 +7,14 @@ import {
 } from "../kernel/consts/capability.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
+import { needsPrivilege } from "./seccomp.ts";
 
 /** Number of a capability, −1 for a name that no kernel knows. */
 export function capabilityNumber(name: string): number {
   return CAPABILITIES.indexOf(name as CapabilityName);
 }
+
+const SYS_ADMIN = 1n << BigInt(CAPABILITIES.indexOf("CAP_SYS_ADMIN"));
 
 type SetName = "bounding" | "effective" | "inheritable" | "permitted" | "ambient";
 export type CapabilitySets = Record<SetName, bigint>;
@@ -87,9 +90,15 @@ export function boundingSet(input: PlanInput): Step[] {
   return steps;
 }
 
+/** Whether init has capabilities to care for when it changes its ids: some for the program, or one for its own last call. */
+const caresFor = (input: PlanInput): boolean =>
+  input.config.process?.capabilities !== undefined ||
+  // Without a list, root's are the program's, and another user has none: but the filter's loading needs one.
+  (needsPrivilege(input) && (input.config.process?.user?.uid ?? 0) !== 0);
+
 /** Keeps the permitted set while the uid changes from 0 to the program's. */
-export function keepCapabilities({ config }: PlanInput): Step[] {
-  if (config.process?.capabilities === undefined) return [];
+export function keepCapabilities(input: PlanInput): Step[] {
+  if (!caresFor(input)) return [];
   return [
     {
       call: "prctl",
@@ -100,21 +109,31 @@ export function keepCapabilities({ config }: PlanInput): Step[] {
   ];
 }
 
-/** The remaining four sets; execve takes KEEPCAPS away again. */
-export function setCapabilities(input: PlanInput): Step[] {
-  if (input.config.process?.capabilities === undefined) return [];
-  const { sets } = capabilitySets(input);
+function capset({ effective, permitted, inheritable }: CapabilitySets, why: string): Call {
   const header = struct("cap_user_header", { version: _LINUX_CAPABILITY_VERSION_3, pid: 0 });
-  const { effective, permitted, inheritable } = sets;
-  const steps: Step[] = [
-    {
-      call: "capset",
-      args: [header, struct("cap_user_data", { effective, permitted, inheritable })],
-      why: "the effective, permitted and inheritable sets",
-      at: "process.capabilities",
-      fail: failure("set the capabilities"),
-    },
-  ];
+  return {
+    call: "capset",
+    args: [header, struct("cap_user_data", { effective, permitted, inheritable })],
+    why,
+    at: "process.capabilities",
+    fail: failure("set the capabilities"),
+  };
+}
+
+/**
+ * The remaining four sets; execve takes KEEPCAPS away again. A filter that is loaded without no_new_privs needs
+ * CAP_SYS_ADMIN until then, if the caller has it: {@link dropCapabilities} is for afterwards.
+ */
+export function setCapabilities(input: PlanInput): Step[] {
+  if (!caresFor(input)) return [];
+  const { sets } = capabilitySets(input);
+  const more = needsPrivilege(input) ? available(input) & SYS_ADMIN : 0n;
+  const raised = { ...sets, effective: sets.effective | more, permitted: sets.permitted | more };
+  const why =
+    more === 0n
+      ? "the effective, permitted and inheritable sets"
+      : "the effective, permitted and inheritable sets, and CAP_SYS_ADMIN for the filter";
+  const steps: Step[] = [capset(raised, why)];
   CAPABILITIES.forEach((name, number) => {
     if ((sets.ambient & (1n << BigInt(number))) === 0n) return;
     steps.push({
@@ -126,4 +145,14 @@ export function setCapabilities(input: PlanInput): Step[] {
     });
   });
   return steps;
+}
+
+/** What the filter's loading needed goes; nothing that the program could have is affected. */
+export function dropCapabilities(input: PlanInput): Step[] {
+  if (!needsPrivilege(input) || !caresFor(input)) return [];
+  const { sets } = capabilitySets(input);
+  const drop = capset(sets, "CAP_SYS_ADMIN has loaded the filter, and goes");
+  // execve makes the program's permitted and effective sets of the other three, whatever init's own are (capabilities(7),
+  // "Transformation of capabilities"): a filter that denies this call does no harm.
+  return [{ ...drop, otherwise: "next" }];
 }

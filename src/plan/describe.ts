@@ -38,6 +38,7 @@ import { PER } from "../kernel/consts/personality.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { RLIM_INFINITY, RLIMIT } from "../kernel/consts/resource.ts";
 import { CLONE, SCHED, SCHED_FLAG } from "../kernel/consts/sched.ts";
+import { SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE_FILTER } from "../kernel/consts/seccomp.ts";
 import { IFF, SIOCSIFFLAGS } from "../kernel/consts/socket.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 
@@ -176,6 +177,10 @@ const FORMATTERS: Partial<Record<string, Partial<Record<number, Formatter>>>> = 
   },
   unshare: { 0: flags(CLONE) },
   setns: { 1: flags(CLONE) },
+  seccomp: {
+    0: (value) => (value === SECCOMP_SET_MODE_FILTER ? "SECCOMP_SET_MODE_FILTER" : String(value)),
+    1: flags(SECCOMP_FILTER_FLAG),
+  },
   umask: { 0: octal },
   prctl: {
     0: (value) => nameOf(PR, value),

@@ -2,6 +2,7 @@
  * Another process in a container (`kontena exec`): born outside, it joins the container's cgroup and namespaces, and then
  * becomes its program by the same steps as a container's first one.
  */
+import { SOCKET } from "../init/encode.ts";
 import { cell, type Pause, type Step } from "../init/step.ts";
 import { sweep } from "./destination.ts";
 import type { Handle } from "./handles.ts";
@@ -115,7 +116,7 @@ export function planExec(input: ExecInput, handles: Handle[]): Pick<Plan, "handl
       phase("keyring", sessionKeyring(input)),
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("found", [FOUND]),
-      ...program(input),
+      ...program(input, SOCKET),
     ],
     start: [],
   };

@@ -3,7 +3,7 @@
  * docs/architecture.md walks it, and a test pins it.
  */
 import type { Pause, Phase, Step } from "../init/step.ts";
-import { boundingSet, keepCapabilities, setCapabilities } from "./capabilities.ts";
+import { boundingSet, dropCapabilities, keepCapabilities, setCapabilities } from "./capabilities.ts";
 import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
 import { type Handle, planHandles } from "./handles.ts";
@@ -21,10 +21,18 @@ import { awaitDevices, loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
 import { personality } from "./personality.ts";
-import { closeDescriptors, execute, lookUpProgram, noNewPrivileges, workingDirectory } from "./process.ts";
+import {
+  closeDescriptors,
+  execute,
+  last,
+  lookUpProgram,
+  noNewPrivileges,
+  workingDirectory,
+} from "./process.ts";
 import { setLimits } from "./rlimits.ts";
 import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
 import { ioPriority, scheduler } from "./scheduling.ts";
+import { LISTENER_FIFO_CELL, loadFilter } from "./seccomp.ts";
 import { terminal } from "./terminal.ts";
 import { throughProcfs } from "./through-procfs.ts";
 import { timeNamespace } from "./time.ts";
@@ -83,12 +91,15 @@ export function planContainer(input: PlanInput): Plan {
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("created", [CREATED]),
     ],
-    start: [phase("park", park()), ...program(input)],
+    start: [phase("park", park(input)), ...program(input, LISTENER_FIFO_CELL)],
   };
 }
 
-/** What makes a process the program: a container's first one when it is started, and one that `exec` adds. */
-export function program(input: PlanInput): Phase[] {
+/**
+ * What makes a process the program: a container's first one when it is started, and one that `exec` adds. `agent` is the cell
+ * of the descriptor by which it hears that the seccomp agent has its listener.
+ */
+export function program(input: PlanInput, agent: string): Phase[] {
   return [
     phase("signals", signals(input)),
     phase("limits", setLimits(input)),
@@ -98,6 +109,11 @@ export function program(input: PlanInput): Phase[] {
     // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.
     phase("identity", boundingSet(input), keepCapabilities(input), setIds(input), setCapabilities(input)),
     phase("privileges", noNewPrivileges(input)),
-    phase("execute", closeDescriptors(input), execute(input)),
+    // The filter last: each call behind it is one more that it could deny.
+    phase(
+      "execute",
+      last([...closeDescriptors(input), ...loadFilter(input, agent), ...dropCapabilities(input)]),
+      execute(input),
+    ),
   ];
 }

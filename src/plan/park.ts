@@ -4,6 +4,8 @@ import { PARK_ADDRESS, PARK_LENGTH, SOCKET } from "../init/encode.ts";
 import { cell, type Failure, type Step } from "../init/step.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { close } from "./destination.ts";
+import type { PlanInput } from "./input.ts";
+import { openListenerFifo } from "./seccomp.ts";
 
 /** Cell of the state directory's descriptor; given by the runtime, the only way out of the container that init keeps. */
 export const STATE_DIRECTORY = "state directory";
@@ -16,7 +18,7 @@ export const INIT_NAME = "kontena-init";
 
 const fail: Failure = { code: "INTERNAL", message: "init cannot wait for start" };
 
-export function park(): Step[] {
+export function park(input: PlanInput): Step[] {
   return [
     {
       call: "munmap",
@@ -34,6 +36,7 @@ export function park(): Step[] {
           save: FIFO,
           fail,
         },
+        ...openListenerFifo(input, STATE_DIRECTORY),
         {
           call: "write",
           args: [cell(FIFO), READY, 1],

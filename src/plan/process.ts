@@ -6,6 +6,7 @@ import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel
 import { PR } from "../kernel/consts/prctl.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
 import type { PlanInput } from "./input.ts";
+import { filterHints } from "./seccomp.ts";
 
 /** Longest path that the kernel takes, its NUL included. */
 const PATH_MAX = 4096;
@@ -151,10 +152,17 @@ export function closeDescriptors({ preserveFds }: PlanInput): Step[] {
       call: "close_range",
       args: [3 + preserveFds, 0xffffffff, CLOSE_RANGE.CLOSE_RANGE_CLOEXEC],
       why: "no descriptor of init reaches the program (CVE-2016-9962, CVE-2024-21626)",
-      save: LAST_CALL,
       fail: { code: "INTERNAL", message: "cannot close init's descriptors" },
     },
   ];
+}
+
+/** The steps with the result of the last one kept at the head of plan memory: init has nothing left to do but execve. */
+export function last(steps: readonly Step[]): Step[] {
+  const call = steps.at(-1);
+  if (call === undefined || !("call" in call) || call.save !== undefined)
+    throw new RangeError("the last step before execve is a call without a cell of its own");
+  return [...steps.slice(0, -1), { ...call, save: LAST_CALL }];
 }
 
 export function execute(input: PlanInput): Step[] {
@@ -177,6 +185,7 @@ export function execute(input: PlanInput): Step[] {
           ENOEXEC: "EXEC_NOT_EXECUTABLE",
         },
         hints: {
+          ...filterHints(input, "execve"),
           ENOENT:
             "it was there when the container was created; a script's interpreter or a program's loader may be missing",
           ENOEXEC: "it is a program for another machine, or a script without #! line",

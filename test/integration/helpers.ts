@@ -257,7 +257,7 @@ export function openBox(name: string) {
   }
 
   /** What is left of containers; what the runtime remembers of plans is none. */
-  const ids = () => namesIn(root).filter((name) => name !== "@plans");
+  const ids = () => namesIn(root).filter((name) => !name.startsWith("@"));
 
   function removeContainers(): void {
     for (const child of spawned) child.kill("SIGKILL");

@@ -15,13 +15,6 @@ test("the configs that `kontena spec` writes are applied whole", () => {
   for (const rootless of [true, false]) expect(notApplied(defaultConfig({ rootless }))).toEqual([]);
 });
 
-test.each([["linux.seccomp", { seccomp: { defaultAction: "SCMP_ACT_ERRNO" } }]])(
-  "%s is refused by its name",
-  (place, linux) => {
-    expect(inLinux(linux)).toEqual([place]);
-  },
-);
-
 test("a property that asks for nothing is nothing to apply", () => {
   expect(
     placesOf({ process: { terminal: false, apparmorProfile: "" }, hooks: {}, annotations: { a: "b" } }),

@@ -36,7 +36,7 @@ test("each golden file belongs to a sample", () => {
 });
 
 function deepFreeze<T>(value: T): T {
-  if (typeof value === "object" && value !== null && !Object.isFrozen(value)) {
+  if (typeof value === "object" && value !== null && !Object.isFrozen(value) && !ArrayBuffer.isView(value)) {
     Object.freeze(value);
     for (const part of Object.values(value)) deepFreeze(part);
   }

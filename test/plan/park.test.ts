@@ -1,9 +1,9 @@
 import { expect, test } from "bun:test";
 import { O } from "../../src/kernel/consts/fcntl.ts";
 import { EXEC_FIFO, park, READY, STATE_DIRECTORY } from "../../src/plan/park.ts";
-import { callsIn, short } from "./helpers.ts";
+import { callsIn, inputOf, short } from "./helpers.ts";
 
-const list = callsIn(park());
+const list = callsIn(park(inputOf({})));
 const indexOf = (text: string) => list.findIndex((c) => short(c).startsWith(text));
 
 test("parked, init holds the state directory and nothing else, not even create's part of the plan", () => {

@@ -149,6 +149,27 @@ const SAMPLES: Record<string, () => PlanInput> = {
         ],
       },
     }),
+  "seccomp-with-an-agent": () =>
+    inputOf(
+      {
+        root: { path: "rootfs" },
+        process: {
+          cwd: "/",
+          args: ["sh"],
+          user: { uid: 1000, gid: 100 },
+          capabilities: { bounding: ["CAP_KILL"], permitted: ["CAP_KILL"], effective: ["CAP_KILL"] },
+        },
+        linux: {
+          ...withNamespaces("mount"),
+          seccomp: {
+            defaultAction: "SCMP_ACT_ALLOW",
+            listenerPath: "/run/agent.socket",
+            syscalls: [{ names: ["mkdir"], action: "SCMP_ACT_NOTIFY" }],
+          },
+        },
+      },
+      { seccomp: { program: new Uint8Array(80), flags: 0b1100, listener: true } },
+    ),
   "cgroups-v1": () =>
     inputOf(
       {
