@@ -105,6 +105,53 @@ describe("on v2, the kernel holds", () => {
   });
 });
 
+describe("where v2 has the controller, the kernel holds", () => {
+  const available = alone ? read("cgroup.controllers").split(" ") : [];
+  const having = (controller: string) => testWhen(available.includes(controller));
+
+  having("cpuset")("CPUs and memory nodes", () => {
+    const b = created({ cpu: { cpus: "0", mems: "0" } });
+    expect(["cpuset.cpus", "cpuset.mems"].map((file) => read(`kontena-${b.id}`, file))).toEqual(["0", "0"]);
+  });
+
+  having("hugetlb")("reservations of huge pages", () => {
+    const b = created({ hugepageLimits: [{ pageSize: "2MB", limit: 4 * MB }] });
+    expect(read(`kontena-${b.id}`, "hugetlb.2MB.rsvd.max")).toBe(String(4 * MB));
+    const other = bundle({ hugepageLimits: [{ pageSize: "7MB", limit: 0 }] });
+    expect(box.run(other).stderr).toContain(
+      "linux.resources.hugepageLimits[0]: this kernel has no huge pages of 7MB",
+    );
+  });
+
+  having("io")("throttles of a block device, and names one that isn't there", () => {
+    const name = readdirSync("/sys/block").find((entry) => !entry.startsWith("ram"));
+    const numbers = name === undefined ? "" : readFileSync(`/sys/block/${name}/dev`, "utf8").trim();
+    const [major, minor] = numbers.split(":").map(Number) as [number, number];
+    const rate = { major, minor, rate: MB };
+    if (numbers !== "") {
+      const b = created({ blockIO: { throttleReadBpsDevice: [rate], throttleWriteIOPSDevice: [rate] } });
+      expect(read(`kontena-${b.id}`, "io.max")).toBe(`${numbers} rbps=${MB} wbps=max riops=max wiops=${MB}`);
+      expect(
+        box.kontena(["update", "-r", "-", b.id], {
+          stdin: JSON.stringify({ blockIO: { throttleReadBpsDevice: [{ ...rate, rate: 0 }] } }),
+        }),
+      ).toMatchObject({ status: 0, stderr: "" });
+      expect(read(`kontena-${b.id}`, "io.max")).toBe(`${numbers} rbps=max wbps=max riops=max wiops=${MB}`);
+    }
+    const absent = bundle({ blockIO: { throttleReadBpsDevice: [{ major: 240, minor: 77, rate: 1 }] } });
+    expect(box.run(absent).stderr).toContain(
+      "linux.resources.blockIO.throttleReadBpsDevice[0]: cannot write 240:77 rbps=1 to io.max: no such device",
+    );
+  });
+
+  having("rdma")("nothing of an RDMA device that isn't there, which is told", () => {
+    const b = bundle({ rdma: { nowhere_0: { hcaHandles: 1 } } });
+    expect(box.run(b).stderr).toContain(
+      "linux.resources.rdma.nowhere_0: cannot write nowhere_0 hca_handle=1",
+    );
+  });
+});
+
 test("init is born in its cgroup, and the runtime's memory isn't charged there", () => {
   const b = created({ memory: { limit: 8 * MB } });
   const pids = read(`kontena-${b.id}`, "cgroup.procs").split("\n");

@@ -6,6 +6,7 @@ testIn("systemd", {
     "integration/systemd.test.ts",
     "integration/example.test.ts",
     "integration/pause.test.ts",
+    "integration/resources-v2.test.ts",
     "integration/events.test.ts",
     "integration/stats.test.ts",
   ],
