@@ -108,11 +108,12 @@ export function planExec(input: ExecInput, handles: Handle[]): Pick<Plan, "handl
     create: [
       phase("birth", affinity(initial, "initial"), [BORN]),
       phase("cgroup", enterCgroups(input.cgroups), affinity(final, "final")),
+      // Outside, where /proc is the host's (CVE-2019-16884): labels wait for the program's execve, whatever is entered before.
+      phase("procfs", throughProcfs(input, true)),
       phase("enter", enterContainer(input)),
       phase("user", hasNamespace(input.config, "user") ? becomeRoot(input) : []),
       phase("inherited", inherited()),
       phase("terminal", terminalInside(input)),
-      phase("procfs", throughProcfs(input)),
       phase("keyring", sessionKeyring(input)),
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("found", [FOUND]),

@@ -34,7 +34,7 @@ import { enterRoot, prepareRoot, readonlyRoot } from "./root.ts";
 import { ioPriority, scheduler } from "./scheduling.ts";
 import { LISTENER_FIFO_CELL, loadFilter } from "./seccomp.ts";
 import { terminal } from "./terminal.ts";
-import { throughProcfs } from "./through-procfs.ts";
+import { seesHostsProc, throughProcfs } from "./through-procfs.ts";
 import { timeNamespace } from "./time.ts";
 import { becomeRoot, notDumpable, setIds, setUmask } from "./user.ts";
 import { uts } from "./uts.ts";
@@ -80,7 +80,7 @@ export function planContainer(input: PlanInput): Plan {
       // /dev is whole, and writable still.
       phase("terminal", terminal(input)),
       // Before /proc/sys becomes read-only, and while the host's /proc is there to fall back on.
-      phase("procfs", throughProcfs(input)),
+      phase("procfs", throughProcfs(input, seesHostsProc(input))),
       // Behind the labels: with SELinux the keyring gets the program's.
       phase("keyring", sessionKeyring(input)),
       // A file's mask is the host's /dev/null, so this comes while the host can still be seen.

@@ -5,7 +5,6 @@
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_FDCWD, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../kernel/consts/mount.ts";
-import { hasNamespace, isNew, type PlanInput } from "./input.ts";
 
 /** Cell of the descriptor of its top. */
 const PROCFS = "procfs";
@@ -13,11 +12,11 @@ const CONTEXT = "procfs context";
 
 /**
  * Opens it. In a user namespace the kernel gives one only to who has a pid namespace of its own and sees all of a procfs
- * already; the host's /proc, which is still there before the root is entered, does as well. Not in a mount namespace that is
- * joined: /proc is what somebody else has put there.
+ * already; the host's /proc does as well (`hosts`), where it can be seen: before the root is entered, and not in a mount
+ * namespace that is joined, whose /proc is what somebody else has put there.
  */
-export function openProcfs({ config }: PlanInput, at: string, fail: Failure): Step {
-  const hosts: Step[] = [
+export function openProcfs(at: string, fail: Failure, hosts: boolean): Step {
+  const instead: Step[] = [
     {
       call: "openat",
       args: [AT_FDCWD, "/proc", O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC],
@@ -28,8 +27,7 @@ export function openProcfs({ config }: PlanInput, at: string, fail: Failure): St
       fail,
     },
   ];
-  const mayUseHosts = !hasNamespace(config, "mount") || isNew(config, "mount");
-  const refused: Pick<Call, "on"> = mayUseHosts ? { on: { EPERM: hosts } } : {};
+  const refused: Pick<Call, "on"> = hosts ? { on: { EPERM: instead } } : {};
   return {
     block: [
       {

@@ -1,6 +1,7 @@
 /** AppArmor and SELinux: applied where the kernel has them, told clearly where it hasn't. */
 import { expect } from "bun:test";
-import { existsSync } from "node:fs";
+import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { openBox, readOr, type TestConfig, test, testWhen } from "./helpers.ts";
 
 const box = openBox("labels");
@@ -62,3 +63,30 @@ testWhen(!SELINUX)("so does a label for the mounts", () => {
   expect(finished).toMatchObject({ status: 1, stdout: "" });
   expect(finished.stderr).toContain("linux.mountLabel: SELinux isn't switched on here");
 });
+
+testWhen(!APPARMOR)(
+  "exec says the same of a profile, and takes unconfined, whatever /proc of the container is",
+  () => {
+    const b = box.bundle({
+      args: ["sleep", "100"],
+      patch: (config) => {
+        config.mounts = config.mounts.filter(({ destination }) => destination !== "/proc");
+        config.linux.maskedPaths = [];
+        config.linux.readonlyPaths = [];
+      },
+      fill: (rootfs) => {
+        const attributes = join(rootfs, "proc/thread-self/attr/apparmor");
+        mkdirSync(attributes, { recursive: true });
+        writeFileSync(join(attributes, "exec"), "as it was");
+      },
+    });
+    expect(box.create(b)).toMatchObject({ status: 0, stderr: "" });
+    expect(box.kontena(["start", b.id])).toMatchObject({ status: 0, stderr: "" });
+    const exec = (profile: string) => box.kontena(["exec", "--apparmor", profile, b.id, "echo", "it ran"]);
+    expect(exec("unconfined")).toMatchObject({ status: 0, stdout: "it ran\n", stderr: "" });
+    const refused = exec("docker-default");
+    expect(refused.stdout).toBe("");
+    expect(refused.stderr).toContain('cannot use the AppArmor profile "docker-default"');
+    expect(readOr(join(b.rootfs, "proc/thread-self/attr/apparmor/exec"), "")).toBe("as it was");
+  },
+);

@@ -1,35 +1,48 @@
 import { expect, test } from "bun:test";
 import type { Config } from "../../spec/config.ts";
 import { O } from "../../src/kernel/consts/fcntl.ts";
+import { planExec } from "../../src/plan/exec.ts";
+import { planContainer } from "../../src/plan/order.ts";
 import { openForWriting, openProcfs } from "../../src/plan/procfs.ts";
-import { callsIn, inputOf, short, structAt, withNamespaces } from "./helpers.ts";
+import { callsIn, inputOf, phaseOf, short, structAt } from "./helpers.ts";
 
 const fail = { code: "SYSCTL_FAILED", message: "no procfs" } as const;
-const open = (linux: Config["linux"] = {}) =>
-  callsIn([openProcfs(inputOf({ linux: linux as NonNullable<Config["linux"]> }), "linux.sysctl", fail)]);
+const open = (hosts: boolean) => callsIn([openProcfs("linux.sysctl", fail, hosts)]);
 const HOSTS = `openat(-100, "/proc", ${O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC}) = procfs`;
 
 test("a new one, mounted nowhere; the host's where the kernel gives none to a user namespace", () => {
-  for (const linux of [withNamespaces("mount"), withNamespaces()]) {
-    const list = open(linux);
-    expect(list.map(short)).toEqual([
-      'fsopen("proc", 1) = procfs context',
-      HOSTS,
-      "fsconfig(<procfs context>, 6, 0, 0, 0)",
-      HOSTS,
-      "fsmount(<procfs context>, 1, 0) = procfs",
-      HOSTS,
-    ]);
-    for (const call of list.filter((c) => c.call !== "openat"))
-      expect(Object.keys(call.on ?? {})).toEqual(["EPERM"]);
-    for (const call of list.filter((c) => c.call === "openat")) expect(call.after).toBe("leave");
-  }
+  const list = open(true);
+  expect(list.map(short)).toEqual([
+    'fsopen("proc", 1) = procfs context',
+    HOSTS,
+    "fsconfig(<procfs context>, 6, 0, 0, 0)",
+    HOSTS,
+    "fsmount(<procfs context>, 1, 0) = procfs",
+    HOSTS,
+  ]);
+  for (const call of list.filter((c) => c.call !== "openat"))
+    expect(Object.keys(call.on ?? {})).toEqual(["EPERM"]);
+  for (const call of list.filter((c) => c.call === "openat")) expect(call.after).toBe("leave");
 });
 
-test("/proc of a joined mount namespace is somebody else's, and is never taken", () => {
-  const list = open({ namespaces: [{ type: "mount", path: "/proc/1/ns/mnt" }] });
+test("where /proc is somebody else's, it is never taken", () => {
+  const list = open(false);
   expect(list.map((c) => c.call)).toEqual(["fsopen", "fsconfig", "fsmount"]);
   for (const call of list) expect(call.on).toBeUndefined();
+});
+
+test("/proc of a joined mount namespace is somebody else's; exec writes labels before it enters one", () => {
+  const joined = { namespaces: [{ type: "mount", path: "/proc/1/ns/mnt" }], sysctl: { "net.a": "1" } };
+  const input = inputOf({
+    process: { cwd: "/", args: ["sh"], apparmorProfile: "web" },
+    linux: joined as NonNullable<Config["linux"]>,
+  });
+  const create = callsIn(phaseOf(planContainer(input), "procfs")).map(short);
+  expect(create).toContain('fsopen("proc", 1) = procfs context');
+  expect(create).not.toContain(HOSTS);
+  const exec = planExec({ ...input, namespaces: 0x20000, chroot: true, cgroups: [] }, []);
+  const names = exec.create.map(({ phase }) => phase);
+  expect(names.indexOf("procfs")).toBeLessThan(names.indexOf("enter"));
 });
 
 test("a file of it is opened for writing only, and closes at execve", () => {
