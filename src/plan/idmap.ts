@@ -120,7 +120,8 @@ export const idMapCell = (at: string) => `${at} user namespace`;
 
 /** What helps where the kernel doesn't map the ids of a mount. */
 export const IDMAP_HINTS = {
-  EINVAL: "the file system can't map ids: /proc/filesystems doesn't tell, the kernel's version does",
+  EINVAL:
+    "this file system can't map ids: ext4, xfs and btrfs can, overlay since Linux 5.19, tmpfs since 6.3",
   EPERM: "only who may mount the file system maps its ids: root of the user namespace that it belongs to",
 } as const;
 

@@ -1,13 +1,29 @@
 /** Mounts whose ids are mapped, and bind mounts that only the runtime can open. */
 import { expect } from "bun:test";
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  mkdtempSync,
+  rmSync,
+  statfsSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { release } from "node:os";
 import { join } from "node:path";
-import { openBox, type TestBundle, type TestConfig, test, testNeeding } from "./helpers.ts";
+import { openBox, type TestBundle, type TestConfig, test, testNeeding, testWhen } from "./helpers.ts";
 import { rootfsTools, writable } from "./rootfs-helpers.ts";
 
 const box = openBox("idmap");
 const { outsideDirectory, expectRefused } = rootfsTools(box);
 const userTest = testNeeding("root", "busybox", "user namespaces");
+
+const TMPFS_MAGIC = 0x01021994;
+/** tmpfs maps ids since Linux 6.3. */
+const tmpfsMaps = Bun.semver.satisfies(release().replace(/-.*/, ""), ">=6.3");
+const mapTest = testWhen(tmpfsMaps || statfsSync(box.directory).type !== TMPFS_MAGIC);
+const tmpfsTest = testWhen(tmpfsMaps);
 
 const range = (containerID: number, hostID: number, size = 1000) => [{ containerID, hostID, size }];
 const OWN = { uidMappings: range(0, 100000), gidMappings: range(0, 200000) };
@@ -42,7 +58,7 @@ function source(): string {
   return directory;
 }
 
-test("a bind mount with mappings of its own shows other owners, and the host's stay", () => {
+mapTest("a bind mount with mappings of its own shows other owners, and the host's stay", () => {
   const directory = source();
   const mapped = { uidMappings: range(0, 5000), gidMappings: range(0, 6000) };
   const mount = { destination: "/place", source: directory, options: ["bind", "idmap"], ...mapped };
@@ -50,19 +66,19 @@ test("a bind mount with mappings of its own shows other owners, and the host's s
   expect(statSync(join(directory, "file"))).toMatchObject({ uid: 3, gid: 4 });
 });
 
-test("mappings without the option idmap are applied as well", () => {
+mapTest("mappings without the option idmap are applied as well", () => {
   const mapped = { uidMappings: range(3, 1), gidMappings: range(4, 2) };
   const mount = { destination: "/place", source: source(), options: ["bind"], ...mapped };
   expect(box.outputOf({ args: "stat -c '%u %g' /place/file", ...withMounts(mount) })).toBe("1 2\n");
 });
 
-test("crun's grammar for mappings is understood", () => {
+mapTest("crun's grammar for mappings is understood", () => {
   const options = ["bind", "idmap=uids=3-70-1;gids=4-80-1"];
   const mount = { destination: "/place", source: source(), options };
   expect(box.outputOf({ args: "stat -c '%u %g' /place/file", ...withMounts(mount) })).toBe("70 80\n");
 });
 
-userTest("idmap alone means the container's own mappings: files of the host look as on the host", () => {
+mapTest("idmap alone means the container's own mappings: files of the host look as on the host", () => {
   const directory = source();
   const mount = { destination: "/place", source: directory, options: ["bind", "idmap"] };
   const b = inUser("stat -c '%u %g' /place/file; touch /place/new; stat -c '%u %g' /place/new", mount);
@@ -79,7 +95,7 @@ userTest("without idmap the same files are nobody's", () => {
   expect(box.run(b)).toMatchObject({ status: 0, stdout: "65534 65534\n", stderr: "" });
 });
 
-test("ridmap maps what is mounted below too, idmap doesn't", () => {
+tmpfsTest("ridmap maps what is mounted below too, idmap doesn't", () => {
   const seen = (option: string) => {
     const directory = source();
     mkdirSync(join(directory, "below"));
@@ -95,7 +111,7 @@ test("ridmap maps what is mounted below too, idmap doesn't", () => {
   expect(seen("idmap")).toBe("5000 6000\n0 0\n");
 });
 
-test("a tmpfs may have mapped ids", () => {
+tmpfsTest("a tmpfs may have mapped ids", () => {
   const mapped = { uidMappings: range(0, 5000), gidMappings: range(0, 6000) };
   const mount = { destination: "/data", type: "tmpfs", options: ["idmap"], ...mapped };
   expect(box.outputOf({ args: "stat -c '%u %g' /data", ...withMounts(mount) })).toBe("5000 6000\n");
