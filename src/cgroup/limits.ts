@@ -21,13 +21,18 @@ function prepared(cgroup: Cgroup, resources: Resources): Facts {
 }
 
 /**
- * Before there is a process, which is then born under all limits.
+ * Before there is a process, which is then born under the limits.
  * @throws KontenaError RESOURCE_FAILED
  */
 export function applyLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
-  const { resources, devices } = input.config.linux ?? {};
+  const { resources } = input.config.linux ?? {};
   const facts = prepared(cgroup, resources ?? {});
   if (resources !== undefined) applyResources(cgroup, resources, facts, warn, "before");
+}
+
+/** Before init's first batch. @throws KontenaError RESOURCE_FAILED */
+function limitDevices({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
+  const { resources, devices } = input.config.linux ?? {};
   const asked = resources?.devices !== undefined;
   const rules = deviceRules(resources?.devices ?? rulesFor(devices));
   const fresh = cgroup.directories.every((directory) => cgroup.made.includes(directory));
@@ -42,8 +47,14 @@ export function limitsOf({ input }: CgroupRequest): { resources?: Resources } {
   return { resources: { ...resources, devices: rules } };
 }
 
-/** What no process could be born under. */
-export function applyLateLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
+/**
+ * When init is born, and waits: what no process could be born under, and the rules for devices, which take the kernel some
+ * time while init makes its network namespace.
+ * @throws KontenaError RESOURCE_FAILED
+ */
+export function applyLateLimits(request: CgroupRequest, cgroup: Cgroup): void {
+  const { input, warn } = request;
+  limitDevices(request, cgroup);
   const { pids } = input.config.linux?.resources ?? {};
   if (pids !== undefined) applyResources(cgroup, { pids }, factsOf(cgroup), warn, "after");
 }
