@@ -1,13 +1,23 @@
 /** SCMP_ACT_NOTIFY: the listener gets to the agent whatever happens, or nothing hangs. */
 import { afterEach, describe, expect } from "bun:test";
-import { readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import type { Seccomp } from "../../spec/seccomp.ts";
 import { syscallNumber } from "../../src/kernel/syscalls.ts";
-import { openBox, readOr, type TestConfig, test, until } from "./helpers.ts";
+import { openBox, readOr, type TestConfig, test, testNeeding, until } from "./helpers.ts";
 import { asProbe, failedWith, oneCall } from "./seccomp-helpers.ts";
 
 const box = openBox("notify");
+const userTest = testNeeding("root", "busybox", "setpriv", "user namespaces");
 const GETPPID = syscallNumber("getppid");
 
 const notifying = (names: string[], path: string, more: Partial<Seccomp> = {}): Seccomp => ({
@@ -105,6 +115,39 @@ describe("the agent", () => {
       },
     });
     expect(box.run(bundle)).toMatchObject({ status: failedWith(71), stderr: "" });
+  });
+
+  userTest("answers for a container of a user without any rights", async () => {
+    const USER = 64331;
+    const { path } = await agent("71");
+    chmodSync(path, 0o666);
+    for (const noNewPrivileges of [true, false]) {
+      const bundle = probe(notifying(["getppid"], path), (config) => {
+        const own = [{ containerID: 0, hostID: USER, size: 1 }];
+        config.process.noNewPrivileges = noNewPrivileges;
+        config.mounts = [];
+        delete config.linux.maskedPaths;
+        delete config.linux.readonlyPaths;
+        config.linux.namespaces = ["user", "mount", "pid"].map((type) => ({ type })) as never;
+        delete config.hostname;
+        Object.assign(config.linux, { uidMappings: own, gidMappings: own });
+        delete config.linux.resources;
+      });
+      const root = join(bundle.directory, "state");
+      mkdirSync(root, { mode: 0o700 });
+      for (const place of [root, bundle.rootfs]) chownSync(place, USER, USER);
+      const before = ["setpriv", "--reuid", String(USER), "--regid", String(USER), "--clear-groups", "--"];
+      const globals = ["--root", root];
+      const args = ["run", "--bundle", bundle.directory, bundle.id];
+      expect(box.kontena(args, { before, globals })).toMatchObject({ status: failedWith(71), stderr: "" });
+    }
+  });
+
+  test("answers for a container of a plan that was kept", async () => {
+    const { path, lines } = await agent("71");
+    const bundle = probe(notifying(["getppid"], path));
+    for (let i = 0; i < 3; i++) expect(box.run(bundle)).toMatchObject({ status: failedWith(71), stderr: "" });
+    expect(lines().length).toBe(6);
   });
 
   test("gets the container process state, with one descriptor, in one connection", async () => {
