@@ -5,6 +5,7 @@ import { textOf } from "../cgroup/devices/v1.ts";
 import type { Facts, Item } from "../cgroup/item.ts";
 import { resourceItems } from "../cgroup/resources.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
+import { SOCK_FILTER_SIZE } from "../kernel/consts/seccomp.ts";
 import { describe, flagNames, toText } from "../plan/describe.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { Mapped } from "../plan/idmap.ts";
@@ -81,7 +82,17 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
     at: `linux.${name}`,
   }));
   const raised = limits(input).filter((l) => l.at !== undefined);
+  const { seccomp } = input;
   return [
+    ...(seccomp === undefined
+      ? []
+      : [
+          {
+            phase: "filter",
+            what: `compile a filter of ${seccomp.program.length / SOCK_FILTER_SIZE} instructions, or find it among those that are kept`,
+            at: "linux.seccomp",
+          },
+        ]),
     { phase: "state", what: "lock the id, write the state `creating`, make the exec FIFO" },
     ...(cgroupPath === undefined || input.cgroupManager === "systemd"
       ? []

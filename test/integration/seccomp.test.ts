@@ -212,6 +212,7 @@ test("every flag is taken; the default is speculation as it is, and an empty lis
     });
     expect(box.run(bundle).status).toBe(0);
     const { stdout } = box.kontena(["explain", "--bundle", bundle.directory]);
+    expect(stdout).toMatch(/compile a filter of \d+ instructions.*\n\s*\[linux\.seccomp\]/);
     return /seccomp\(SECCOMP_SET_MODE_FILTER, (\S+), /.exec(stdout)?.[1];
   };
   expect(flags()).toBe("SECCOMP_FILTER_FLAG_SPEC_ALLOW");
