@@ -40,7 +40,7 @@ import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writeMappings } from "./mappings.ts";
 import { explainMemory, PATIENCE, smallLimit, stalled } from "./memory-floor.ts";
 import { checkMounts } from "./mount-results.ts";
-import { refusalOf } from "./no-cgroup.ts";
+import { refusalOf, refuseLimits } from "./no-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, chooseProgram } from "./results.ts";
@@ -322,7 +322,10 @@ function cgroupRequest(runtime: Runtime, { id }: StoredState, { input }: Compile
 
 function planCgroup(runtime: Runtime, prepared: Compiled, { state }: Making): void {
   const { cgroupManager, cgroupPath } = prepared.input;
-  if (cgroupManager === "disabled" || cgroupPath === undefined) return;
+  if (cgroupManager === "disabled" || cgroupPath === undefined) {
+    refuseLimits(prepared.input);
+    return;
+  }
   state.cgroup = driverOf(cgroupManager).plan(cgroupRequest(runtime, state, prepared));
 }
 

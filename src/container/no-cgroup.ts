@@ -22,3 +22,13 @@ export function refusalOf(error: unknown, { config }: PlanInput): unknown {
     );
   return cgroupsPath === undefined ? undefined : error;
 }
+
+/** Without a cgroup there are no limits: one that is asked for is an error. @throws KontenaError RESOURCE_FAILED */
+export function refuseLimits({ config }: PlanInput): void {
+  const { resources } = config.linux ?? {};
+  if (resources === undefined || asksForNothing(resources)) return;
+  throw new KontenaError("RESOURCE_FAILED", "limits can't be applied to a container without a cgroup", {
+    at: "linux.resources",
+    hint: "--cgroup-manager disabled makes none",
+  });
+}

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Config } from "../../spec/config.ts";
-import { refusalOf } from "../../src/container/no-cgroup.ts";
+import { refusalOf, refuseLimits } from "../../src/container/no-cgroup.ts";
 import { KontenaError } from "../../src/error.ts";
 import { inputOf } from "../plan/helpers.ts";
 
@@ -29,4 +29,12 @@ test("other failures stay what they are", () => {
   const full = new KontenaError("CGROUP_FAILED", "no space", { errno: "ENOSPC" });
   const other = new KontenaError("RESOURCE_FAILED", "no controller", { errno: "EACCES" });
   for (const error of [full, other, new RangeError("a fault")]) expect(of({}, error)).toBe(error);
+});
+
+test("where nobody shall make a cgroup, a limit is refused, and everybody's list of devices isn't", () => {
+  const refuse = (resources: NonNullable<Config["linux"]>["resources"]) => () =>
+    refuseLimits(inputOf({ linux: { resources: resources ?? {} } }));
+  expect(refuse({ pids: { limit: 5 } })).toThrow("limits can't be applied to a container without a cgroup");
+  expect(refuse({ devices: [{ allow: false }] })).not.toThrow();
+  expect(() => refuseLimits(inputOf({}))).not.toThrow();
 });
