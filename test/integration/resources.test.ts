@@ -325,3 +325,25 @@ onV1("cpuset")("a narrow cpuset above bounds the container's, which has all of i
     rmdirSync(top);
   }
 });
+
+onV1("freezer")("a frozen cgroup of v1 above is refused, and not waited for", () => {
+  const parent = `kontena-${box.next()}`;
+  const top = join(hierarchies.find(({ options }) => options.includes("freezer"))?.mountpoint ?? "", parent);
+  mkdirSync(top);
+  try {
+    writeFileSync(join(top, "freezer.state"), "FROZEN");
+    const b = box.bundle({
+      patch: (config) => {
+        config.linux.cgroupsPath = `/${parent}/inner`;
+      },
+    });
+    const { status, stderr } = box.run(b);
+    expect({ status, stderr }).toMatchObject({
+      status: 1,
+      stderr: expect.stringMatching(/is frozen, or one above it/),
+    });
+    expect(existsSync(join(top, "inner"))).toBe(false);
+  } finally {
+    rmdirSync(top);
+  }
+});
