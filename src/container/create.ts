@@ -47,6 +47,7 @@ import { checkResults, chooseProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { withFilter } from "./seccomp.ts";
 import { toState } from "./state.ts";
+import { giveStreams, hasOtherUser } from "./streams.ts";
 import { readStat } from "./task.ts";
 import { endInit, poll, reap } from "./wait.ts";
 
@@ -379,6 +380,7 @@ function prepareInit({ runtime, prepared, making: { state, enterRdt } }: Convers
   if (isNew(input.config, "user")) writeMappings(input, pid);
   raiseLimits(input, pid);
   setOomScoreAdj(input, pid);
+  if (hasOtherUser(input)) giveStreams(input);
   enterRdt?.(pid);
 }
 

@@ -26,6 +26,7 @@ import type { Runtime } from "./runtime.ts";
 import { withFilter } from "./seccomp.ts";
 import { LISTENER_MS } from "./start.ts";
 import { type Status, statusOf } from "./state.ts";
+import { giveStreams, hasOtherUser } from "./streams.ts";
 import { terminalSize } from "./terminal.ts";
 import { poll } from "./wait.ts";
 
@@ -171,6 +172,7 @@ function enter(
         setOomScoreAdj(input, pid);
         raiseLimits(input, pid);
         if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
+        if (hasOtherUser(input)) giveStreams(input);
       },
       at: { [FOUND.pause]: (launching) => tellProgram(input, launching) },
       last: (launching, goOn) => lastBatch(input, state, launching, goOn),
