@@ -20,8 +20,8 @@ export const TimeOffsetSchema = v.object({
 });
 export type TimeOffset = v.InferOutput<typeof TimeOffsetSchema>;
 
-/** By clock, as in time_namespaces(7). */
-export const TimeOffsetsSchema = v.object({
+/** By clock, as in time_namespaces(7). The names are values, and those of other clocks wrong ones. */
+export const TimeOffsetsSchema = v.strictObject({
   boottime: v.exactOptional(TimeOffsetSchema),
   monotonic: v.exactOptional(TimeOffsetSchema),
 });

@@ -18,6 +18,7 @@ function legalValues(expected: string): string[] {
 
 const KINDS: Record<string, string> = {
   object: "an object",
+  strict_object: "an object",
   record: "an object",
   array: "an array",
   boolean: "true or false",
@@ -32,6 +33,7 @@ export function toProblem(issue: v.BaseIssue<unknown>): Problem {
     const message = `expected one of ${legal.join(", ")}; received ${describeValue(issue.input)}`;
     return { at, message, ...(typeof issue.input === "string" ? didYouMean(issue.input, legal) : {}) };
   }
+  if (issue.expected === "never") return { at, message: "isn't one of the names that may stand here" };
   const kind = KINDS[issue.type];
   return { at, message: kind ? `expected ${kind}, received ${describeValue(issue.input)}` : issue.message };
 }
@@ -55,12 +57,13 @@ function walkObject(
   entries: Record<string, SchemaShape>,
   at: string,
   findings: Findings,
+  open: boolean,
 ): void {
   for (const [key, item] of Object.entries(value)) {
     const entry = Object.hasOwn(entries, key) ? entries[key] : undefined;
     if (entry) {
       if (typeof item === "object" && item !== null) walk(item, entry, inside(at, key), findings);
-    } else {
+    } else if (open) {
       findings.warnings.push({
         at: inside(at, key),
         message: "unknown property, which has no effect",
@@ -77,11 +80,11 @@ function walk(value: object, schema: SchemaShape, at: string, findings: Findings
     value.forEach((element: unknown, index) => {
       if (typeof element === "object" && element !== null) walk(element, item, inside(at, index), findings);
     });
-  } else if (type === "object" || type === "record") {
+  } else if (["object", "strict_object", "record"].includes(type)) {
     // To valibot an array is an object too, one with all properties missing.
     if (Array.isArray(value))
       findings.problems.push({ at, message: "expected an object, received an array" });
-    else if (entries) walkObject(value, entries, at, findings);
+    else if (entries) walkObject(value, entries, at, findings, type !== "strict_object");
     else if (member) {
       for (const [key, element] of Object.entries(value)) {
         if (typeof element === "object" && element !== null) walk(element, member, inside(at, key), findings);

@@ -36,6 +36,16 @@ test("a wrong type says what was expected and what was found", () => {
   ]);
 });
 
+test("a clock that has no offsets is a wrong value, not an unknown property", () => {
+  const linux = { namespaces: [{ type: "time" }], timeOffsets: { realtime: { secs: 1 } } };
+  expect(problemsOf({ linux })).toEqual([
+    { at: "linux.timeOffsets.realtime", message: "isn't one of the names that may stand here" },
+  ]);
+  expect(problemsOf({ linux: { timeOffsets: [] } })).toEqual([
+    { at: "linux.timeOffsets", message: "expected an object, received an array" },
+  ]);
+});
+
 test("an array in an object's place is one problem, there", () => {
   expect(problemsOf({ process: [], linux: { sysctl: [] }, annotations: [] })).toEqual([
     { at: "process", message: "expected an object, received an array" },
