@@ -148,7 +148,6 @@ describe("files", () => {
   const LONGER: Record<string, string> = {
     "src/init/encode.ts": "linking, layout and encoding of one format, which share its words",
     "src/init/spawn.ts": "the birth of init from first to last",
-    "src/container/create.ts": "create from first to last",
   };
   const MOST = 330;
 

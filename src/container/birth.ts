@@ -13,7 +13,7 @@ import type { Handle } from "../plan/handles.ts";
 import { SECOND_STAGE } from "../plan/join.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { openHandle } from "./handles.ts";
-import { openPidfd } from "./wait.ts";
+import { endInit, openPidfd, reap } from "./wait.ts";
 
 /** The cells that are filled in when the numbers of init's descriptors are known; those of handles come on top. */
 export const GIVEN = [SOCKET, STATE_DIRECTORY, LOWEST, BELOW, ABOVE, ABOVE_SLOTS, ...SLOTS] as const;
@@ -91,12 +91,43 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
   return { pid, pidfd, socket };
 }
 
-/** The process that a first stage has left: a child of this one. */
-export function secondStageOf(planFd: number, encoded: EncodedPlan): Pick<Born, "pid" | "pidfd"> {
+/** A process of this one's, and a descriptor that refers to it. */
+export type Child = Pick<Born, "pid" | "pidfd">;
+
+/**
+ * A first stage makes the second one and ends; that is the process from now on. `listen` waits until it says so.
+ * @throws what `listen` does; then there is no second stage
+ */
+export function toSecondStage(first: Child, planFd: number, encoded: EncodedPlan, listen: () => void): Child {
+  try {
+    listen();
+  } catch (error) {
+    // It is a child of this process like the first one, and nobody else knows of it.
+    const pid = secondPid(planFd, encoded);
+    if (pid > 0) end({ pid, pidfd: openPidfd(pid) });
+    throw error;
+  }
+  const pid = secondPid(planFd, encoded);
+  const second = { pid, pidfd: openPidfd(pid) };
+  closeSync(first.pidfd);
+  reap(first.pid, false);
+  return second;
+}
+
+/** Ends a process that isn't to go on. */
+export function end({ pid, pidfd }: Child): void {
+  try {
+    endInit(pid, pidfd);
+  } finally {
+    closeSync(pidfd);
+  }
+}
+
+/** 0 while there is none. */
+function secondPid(planFd: number, encoded: EncodedPlan): number {
   const word = new Int32Array(1);
   syscall("pread64", planFd, new Uint8Array(word.buffer), 4, bufferOffset(encoded, SECOND_STAGE));
-  const pid = word[0] ?? 0;
-  return { pid, pidfd: openPidfd(pid) };
+  return word[0] ?? 0;
 }
 
 /** The numbers of init's descriptors, and the texts that a kept plan has of another container. */

@@ -2,12 +2,8 @@
  * create (runtime.md, "Create"): the container is made and its program waits. What would need cleaning is written to the
  * state before it exists, so that `delete --force` finds it whenever this process is killed.
  */
-import { closeSync, constants, openSync, writeFileSync, writeSync } from "node:fs";
+import { constants, openSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
-import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
-import { KontenaError } from "../error.ts";
-import { bufferOffset, HEAD_SIZE } from "../init/encode.ts";
-import { awaitDone, sendGo } from "../init/talk.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
@@ -17,10 +13,10 @@ import { hasNamespace, isNew } from "../plan/input.ts";
 import { JOINED } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { keyringTexts } from "../plan/keyring.ts";
-import { EXEC_PATH } from "../plan/process.ts";
 import { LISTENER, LISTENER_FIFO } from "../plan/seccomp.ts";
-import { bear, type Descriptors, ownDescriptors, secondStageOf } from "./birth.ts";
+import { bear, ownDescriptors } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
+import { afterJoining, type Conversation, goOn, listenFor } from "./conversation.ts";
 import {
   CONFIG,
   draftState,
@@ -28,28 +24,24 @@ import {
   makeDirectory,
   PLAN,
   publishState,
-  removeDirectory,
   START_OPS,
   type StoredState,
   withLock,
   writeState,
 } from "./directory.ts";
-import { recordedError } from "./failure.ts";
 import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
+import { adopt, type Making, undo } from "./making.ts";
 import { writeMappings } from "./mappings.ts";
-import { explainMemory, PATIENCE, smallLimit, stalled } from "./memory-floor.ts";
+import { explainMemory } from "./memory-floor.ts";
 import { checkMounts } from "./mount-results.ts";
-import { refusalOf, refuseLimits } from "./no-cgroup.ts";
+import { enterCgroup, makeCgroup, planCgroup } from "./own-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
-import { checkResults, chooseProgram } from "./results.ts";
+import { checkResults, readMemory, tellProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
-import { withFilter } from "./seccomp.ts";
 import { toState } from "./state.ts";
 import { giveStreams, hasOtherUser } from "./streams.ts";
-import { readStat } from "./task.ts";
-import { endInit, poll, reap } from "./wait.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -68,20 +60,6 @@ export interface Container {
 
 /** The spec's version that states are written in. */
 export const OCI_VERSION = "1.3.0";
-
-/** What is under way, so that a failure can undo it. */
-interface Making {
-  directory: string;
-  state: StoredState;
-  pidfd?: number;
-  descriptors: Descriptors;
-  /** What has been done outside of the container, undone in the opposite order while init is there still. */
-  undoing: (() => void)[];
-  /** Hooks have run; when nothing is left of the container, those that undo their work do. */
-  poststop?: () => void;
-  /** Puts init into its resctrl groups, where the config asks for any. */
-  enterRdt?: (pid: number) => void;
-}
 
 function firstState(options: CreateOptions, prepared: Compiled): StoredState {
   const { bundle, input } = prepared;
@@ -141,26 +119,6 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
   });
 }
 
-function undo(runtime: Runtime, { directory, state, pidfd, undoing, poststop }: Making): void {
-  for (const action of undoing.toReversed())
-    try {
-      action();
-    } catch (error) {
-      runtime.warn(`not all could be undone: ${(error as Error).message}`);
-    }
-  if (pidfd !== undefined) {
-    endInit(state.pid, pidfd);
-    closeSync(pidfd);
-  }
-  try {
-    if (state.cgroup !== undefined) removeCgroup(state.cgroup);
-    if (state.resctrl !== undefined) rdt().leaveRdt(state.resctrl);
-  } finally {
-    removeDirectory(directory);
-    poststop?.();
-  }
-}
-
 function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, making: Making): Container {
   const { directory, state } = making;
   planCgroup(runtime, prepared, making);
@@ -168,7 +126,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   writeState(directory, state);
   makeFifo(directory);
   if (options.notifySocket !== undefined) loadNotify().makeNotifyDirectory(directory);
-  const cgroupFd = prepareCgroup(runtime, prepared, making);
+  const cgroupFd = makeCgroup(runtime, prepared, making);
   noteListener(prepared, making);
   const { encoded, handles, namespaces, input } = prepared;
   const { own } = making.descriptors;
@@ -180,7 +138,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   const consoleFd = input.config.process?.terminal
     ? consoles().openConsole(input.config, options, making.descriptors)
     : undefined;
-  const { pid, pidfd, socket } = bear(
+  const { socket, ...init } = bear(
     {
       ...{ encoded, namespaces, handles, preserveFds, planFd, stateFd },
       lastCap: host.lastCap,
@@ -190,17 +148,18 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
     },
     making.descriptors,
   );
-  adopt(making, pid, pidfd);
+  adopt(making, init);
 
   const talk: Conversation = { runtime, options, prepared, making, planFd, socket };
-  const pauses = prepared.pauses[0] === JOINED.pause ? afterJoining(talk) : prepared.pauses;
+  const isStaged = prepared.pauses[0] === JOINED.pause;
+  if (isStaged) afterJoining(talk);
   prepareInit(talk);
   goOn(talk);
   // While init works on the other processor.
   writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
   writeStartOps(directory, prepared);
   draftState(directory, { ...state, status: "created" });
-  for (const pause of pauses) {
+  for (const pause of prepared.pauses.slice(isStaged ? 1 : 0)) {
     listenFor(talk);
     if (pause.startsWith(COPY_UP)) fillTmpfs(talk, pause);
     else AT_PAUSE[pause]?.(talk);
@@ -209,7 +168,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   return {
     id: options.id,
     pid: state.pid,
-    pidfd: making.pidfd ?? pidfd,
+    pidfd: making.pidfd ?? init.pidfd,
     directory,
     state,
     compiled: prepared,
@@ -221,22 +180,12 @@ function consoles() {
   return require("./console-socket.ts") as typeof import("./console-socket.ts");
 }
 
-/** What is needed between init's batches. */
-interface Conversation {
-  runtime: Runtime;
-  options: CreateOptions;
-  prepared: Compiled;
-  making: Making;
-  planFd: number;
-  socket: number;
-}
-
 /** What the runtime does while init waits, by the pause's name. */
 const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
   network: takeNetDevices,
   [HOOKS.pause]: ({ runtime, prepared, making, planFd }) => {
     // Hooks may rely on the container's /proc.
-    checkMounts(prepared.input, prepared.encoded, planMemory(prepared, planFd));
+    checkMounts(prepared.input, prepared.encoded, readMemory(prepared.encoded, planFd));
     const { runHooks, runPoststop } = require("./hooks.ts") as typeof import("./hooks.ts");
     const { config } = prepared.bundle;
     const { state: stored, directory } = making;
@@ -263,37 +212,6 @@ function takeNetDevices({
   moveNetDevices(input, state.pid, { own: descriptors.own, atFailure: (undo) => undoing.push(undo) });
 }
 
-function goOn({ socket, making, prepared, planFd }: Conversation): void {
-  if (!sendGo(socket)) throw initEnded(making, prepared, planFd);
-}
-
-function listenFor({ socket, making, prepared, planFd }: Conversation): void {
-  const limit = smallLimit(making.state.cgroup);
-  if (limit !== undefined && poll([socket], PATIENCE).length === 0) throw stalled(limit);
-  if (!awaitDone(socket)) throw initEnded(making, prepared, planFd);
-}
-
-/** From here on the state names init, and nothing of it outlives `delete --force`. */
-function adopt(making: Making, pid: number, pidfd: number): void {
-  const { state, directory } = making;
-  making.pidfd = pidfd;
-  state.pid = pid;
-  state.startTime = readStat(pid)?.startTime ?? "";
-  writeState(directory, state);
-}
-
-/** The first stage ends, and with it its pidfd; the second is init. It waits, and ends when nobody tells it to go on. */
-function afterJoining(talk: Conversation): readonly string[] {
-  const { making, prepared, planFd } = talk;
-  listenFor(talk);
-  const first = making.state.pid;
-  const second = secondStageOf(planFd, prepared.encoded);
-  if (making.pidfd !== undefined) closeSync(making.pidfd);
-  adopt(making, second.pid, second.pidfd);
-  reap(first, false);
-  return prepared.pauses.slice(1);
-}
-
 const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
 
 /** 0622: whoever init is in its user namespace, it may write; nobody else reads. */
@@ -317,19 +235,6 @@ function noteListener({ input, encoded, bundle }: Compiled, { directory, state }
   makeFifo(directory, LISTENER_FIFO, 0o644);
 }
 
-function cgroupRequest(runtime: Runtime, { id }: StoredState, { input }: Compiled): CgroupRequest {
-  return { id, input, warn: runtime.warn };
-}
-
-function planCgroup(runtime: Runtime, prepared: Compiled, { state }: Making): void {
-  const { cgroupManager, cgroupPath } = prepared.input;
-  if (cgroupManager === "disabled" || cgroupPath === undefined) {
-    refuseLimits(prepared.input);
-    return;
-  }
-  state.cgroup = driverOf(cgroupManager).plan(cgroupRequest(runtime, state, prepared));
-}
-
 /** Loaded when a config has use for it. */
 const rdt = () => require("./rdt.ts") as typeof import("./rdt.ts");
 
@@ -344,60 +249,25 @@ function planRdt({ input }: Compiled, making: Making): void {
   making.enterRdt = (pid) => enterRdt(plan, pid, root);
 }
 
-/** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
-function prepareCgroup(runtime: Runtime, prepared: Compiled, making: Making): number | undefined {
-  const { cgroup } = making.state;
-  if (cgroup === undefined) return undefined;
-  try {
-    const driver = driverOf(cgroup.manager);
-    driver.make(cgroupRequest(runtime, making.state, prepared), cgroup);
-    const fd = driver.birthplace(cgroup);
-    return fd === undefined ? undefined : making.descriptors.own(fd);
-  } catch (error) {
-    const refusal = refusalOf(error, prepared.input);
-    if (refusal !== undefined) throw refusal;
-    runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
-    return withoutCgroup(runtime, prepared, making);
-  }
-}
-
-function withoutCgroup(runtime: Runtime, prepared: Compiled, making: Making): undefined {
-  if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
-  delete making.state.cgroup;
-  const { bundle } = prepared;
-  const input = withFilter(runtime, { ...prepared.input, cgroupPath: undefined });
-  const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
-  Object.assign(prepared, compilePlan(bundle, input, planContainer(input)), { key: undefined });
-  return undefined;
-}
-
 /** Between birth and the first batch: what only somebody outside can do to init. */
-function prepareInit({ runtime, prepared, making: { state, enterRdt } }: Conversation): void {
+function prepareInit({ runtime, prepared, making }: Conversation): void {
   const { input } = prepared;
-  const { cgroup, pid } = state;
-  if (cgroup !== undefined)
-    driverOf(cgroup.manager).adopt(cgroupRequest(runtime, state, prepared), cgroup, pid);
+  const { pid } = making.state;
+  enterCgroup(runtime, prepared, making);
   if (isNew(input.config, "user")) writeMappings(input, pid);
   raiseLimits(input, pid);
   setOomScoreAdj(input, pid);
   if (hasOtherUser(input)) giveStreams(input);
-  enterRdt?.(pid);
-}
-
-function planMemory({ encoded }: Compiled, planFd: number): Uint8Array {
-  const memory = new Uint8Array(encoded.bytes.length);
-  syscall("pread64", planFd, memory, memory.length, 0);
-  return memory;
+  making.enterRdt?.(pid);
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */
 function finish({ options, prepared, making, planFd }: Conversation): void {
   const { directory, state } = making;
   const { encoded } = prepared;
-  const memory = planMemory(prepared, planFd);
+  const memory = readMemory(encoded, planFd);
   checkResults(prepared.input, encoded, memory);
-  const program = new TextEncoder().encode(`${chooseProgram(prepared.input, encoded, memory)}\0`);
-  writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
+  tellProgram(prepared.input, encoded, memory, planFd);
   if (options.pidfdSocket !== undefined && making.pidfd !== undefined)
     consoles().sendPidfd(options.pidfdSocket, making.pidfd, making.descriptors);
   if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
@@ -408,16 +278,4 @@ function finish({ options, prepared, making, planFd }: Conversation): void {
 /** What the ops after create's part are, for the `start` that has to tell of one that failed. */
 function writeStartOps(directory: string, prepared: Compiled): void {
   writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
-}
-
-/** Why init has ended: the record says, or else its status. */
-function initEnded(making: Making, { known }: Compiled, planFd: number): KontenaError {
-  const head = new Uint8Array(HEAD_SIZE);
-  syscall("pread64", planFd, head, HEAD_SIZE, 0);
-  const recorded = recordedError(head, known);
-  if (recorded !== undefined) return recorded;
-  const status = making.pidfd === undefined ? undefined : endInit(making.state.pid, making.pidfd);
-  return new KontenaError("INIT_DIED", `the container's init ended before it was done${status?.text ?? ""}`, {
-    hint: "it was killed: from outside, or for want of memory",
-  });
 }

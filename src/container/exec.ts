@@ -1,12 +1,9 @@
 /** exec: one more process in a container that runs, with its namespaces, its cgroup, its root and its rights. */
-import { writeSync } from "node:fs";
 import { resolve } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
-import { bufferOffset } from "../init/encode.ts";
-import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { rawSyscall } from "../kernel/libc.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
-import { EXEC_PATH } from "../plan/process.ts";
 import { LISTENER } from "../plan/seccomp.ts";
 import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
@@ -21,7 +18,7 @@ import { checkPreserved } from "./input.ts";
 import { type Launched, type Launching, launch } from "./launch.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writePidFile } from "./pid-file.ts";
-import { checkWorkingDirectory, chooseProgram } from "./results.ts";
+import { checkWorkingDirectory, readMemory, tellProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { withFilter } from "./seccomp.ts";
 import { LISTENER_MS } from "./start.ts";
@@ -174,7 +171,13 @@ function enter(
         if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
         if (hasOtherUser(input)) giveStreams(input);
       },
-      at: { [FOUND.pause]: (launching) => tellProgram(input, launching) },
+      at: {
+        [FOUND.pause]: ({ encoded, planFd }) => {
+          const memory = readMemory(encoded, planFd);
+          checkWorkingDirectory(input, encoded, memory);
+          tellProgram(input, encoded, memory, planFd);
+        },
+      },
       last: (launching, goOn) => lastBatch(input, state, launching, goOn),
     },
     descriptors,
@@ -182,15 +185,6 @@ function enter(
   if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, launched.pidfd, descriptors);
   if (options.pidFile !== undefined) writePidFile(options.pidFile, launched.pid);
   return launched;
-}
-
-/** Which of the candidates execve is to take. */
-function tellProgram(input: ExecInput, { encoded, planFd }: Launching): void {
-  const memory = new Uint8Array(encoded.bytes.length);
-  syscall("pread64", planFd, memory, memory.length, 0);
-  checkWorkingDirectory(input, encoded, memory);
-  const program = new TextEncoder().encode(`${chooseProgram(input, encoded, memory)}\0`);
-  writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
 }
 
 /** When the seccomp filter has an agent, it gets its listener as soon as that is there. */

@@ -1,5 +1,4 @@
 /** A process that isn't a container's first one, led from its birth to execve: `exec` and hooks start theirs so. */
-import { closeSync } from "node:fs";
 import type { KontenaError } from "../error.ts";
 import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/encode.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
@@ -8,11 +7,10 @@ import { syscall } from "../kernel/libc.ts";
 import { JOINED } from "../plan/join.ts";
 import type { Plan } from "../plan/order.ts";
 import { INIT_NAME } from "../plan/park.ts";
-import { bear, type Descriptors, secondStageOf } from "./birth.ts";
+import { bear, type Child, type Descriptors, end, toSecondStage } from "./birth.ts";
 import { encode, pausesOf } from "./compile.ts";
 import { recordedError, silentEnd } from "./failure.ts";
 import { readStat } from "./task.ts";
-import { endInit, reap } from "./wait.ts";
 
 export interface LaunchOptions {
   /** Without a `start`: nothing parks. Its first pause is the silent one of a birth. */
@@ -32,12 +30,8 @@ export interface LaunchOptions {
   last?(launching: Launching, goOn: () => void): void;
 }
 
-/** A process that runs, a child of this one. */
-export interface Launched {
-  pid: number;
-  /** Refers to it until it is closed. */
-  pidfd: number;
-}
+/** A process that runs, a child of this one; `pidfd` refers to it until it is closed. */
+export type Launched = Child;
 
 /** One that is on its way. */
 export interface Launching extends Launched {
@@ -70,8 +64,7 @@ export function launch(options: LaunchOptions, descriptors: Descriptors): Launch
     converse(launching, options);
     return { pid: launching.pid, pidfd: launching.pidfd };
   } catch (error) {
-    endInit(launching.pid, launching.pidfd);
-    closeSync(launching.pidfd);
+    end(launching);
     throw error;
   }
 }
@@ -81,9 +74,15 @@ function converse(launching: Launching, { plan, born, at = {}, last }: LaunchOpt
   goOn(launching);
   const pauses = pausesOf(plan);
   pauses.forEach((pause, i) => {
-    if (!awaitDone(launching.socket)) throw failureOf(launching) ?? diedEarly("", launching.pid);
-    if (pause === JOINED.pause) toSecondStage(launching);
-    else at[pause]?.(launching);
+    if (pause === JOINED.pause)
+      Object.assign(
+        launching,
+        toSecondStage(launching, launching.planFd, launching.encoded, () => listenFor(launching)),
+      );
+    else {
+      listenFor(launching);
+      at[pause]?.(launching);
+    }
     if (last !== undefined && i === pauses.length - 1) last(launching, () => goOn(launching));
     else goOn(launching);
   });
@@ -93,18 +92,12 @@ function converse(launching: Launching, { plan, born, at = {}, last }: LaunchOpt
   if (failure !== undefined) throw failure;
 }
 
-function goOn(launching: Launching): void {
-  if (!sendGo(launching.socket)) throw failureOf(launching) ?? diedEarly("", launching.pid);
+function listenFor(launching: Launching): void {
+  if (!awaitDone(launching.socket)) throw failureOf(launching) ?? diedEarly("", launching.pid);
 }
 
-/** The first stage ends here, and the second is the process from now on. */
-function toSecondStage(launching: Launching): void {
-  const second = secondStageOf(launching.planFd, launching.encoded);
-  const first = { pid: launching.pid, pidfd: launching.pidfd };
-  launching.pidfd = second.pidfd;
-  launching.pid = second.pid;
-  closeSync(first.pidfd);
-  reap(first.pid, false);
+function goOn(launching: Launching): void {
+  if (!sendGo(launching.socket)) throw failureOf(launching) ?? diedEarly("", launching.pid);
 }
 
 /** What stopped the process: the record tells; undefined when it got to execve and no call has failed. */

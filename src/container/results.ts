@@ -1,14 +1,23 @@
 /** What init found out, read from plan memory when create's part is done. */
+import { writeSync } from "node:fs";
 import { KontenaError } from "../error.ts";
 import { bufferOffset, cellOffset, type EncodedPlan, UNSET } from "../init/encode.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
+import { syscall } from "../kernel/libc.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
 import { type DeviceCheck, deviceChecks } from "../plan/devices.ts";
 import type { PlanInput } from "../plan/input.ts";
 import { FILE_TYPE } from "../plan/node.ts";
-import { CWD_BUFFER, candidates, lookupCells } from "../plan/process.ts";
+import { CWD_BUFFER, candidates, EXEC_PATH, lookupCells } from "../plan/process.ts";
 import { checkMounts } from "./mount-results.ts";
+
+/** Plan memory as it is now. */
+export function readMemory({ bytes }: EncodedPlan, planFd: number): Uint8Array {
+  const memory = new Uint8Array(bytes.length);
+  syscall("pread64", planFd, memory, memory.length, 0);
+  return memory;
+}
 
 function viewOf(memory: Uint8Array): DataView {
   return new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
@@ -136,4 +145,15 @@ export function chooseProgram(input: PlanInput, encoded: EncodedPlan, memory: Ui
   const errno = found[0]?.missing || "ENOENT";
   const code = errno === "ENOENT" || errno === "ENOTDIR" ? "EXEC_NOT_FOUND" : "EXEC_NOT_EXECUTABLE";
   throw new KontenaError(code, `exec: "${name}": ${errnoText(errno)}`, { at, errno, path: name });
+}
+
+/** Writes into plan memory which of the candidates execve is to take. @throws KontenaError as {@link chooseProgram} */
+export function tellProgram(
+  input: PlanInput,
+  encoded: EncodedPlan,
+  memory: Uint8Array,
+  planFd: number,
+): void {
+  const program = new TextEncoder().encode(`${chooseProgram(input, encoded, memory)}\0`);
+  writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
 }

@@ -10,6 +10,7 @@ import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/park.ts";
+import { end } from "./birth.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError, silentEnd } from "./failure.ts";
 import type { HandOver } from "./listener.ts";
@@ -87,10 +88,7 @@ export function letGo(directory: string, state: StoredState): void {
       runHooks([name], { config, stored: state, state: now });
     } catch (error) {
       const pidfd = pidfdOf(state);
-      if (pidfd !== undefined) {
-        endInit(state.pid, pidfd);
-        closeSync(pidfd);
-      }
+      if (pidfd !== undefined) end({ pid: state.pid, pidfd });
       throw error;
     }
   };

@@ -1,0 +1,56 @@
+/**
+ * A container on its way: what there is of it already, and how that is undone when something fails. What would need cleaning is
+ * in the state before it exists (`writeState`), so that `delete --force` finds it even when this process is killed.
+ */
+import { removeCgroup } from "../cgroup/cgroup.ts";
+import { type Child, type Descriptors, end } from "./birth.ts";
+import { removeDirectory, type StoredState, writeState } from "./directory.ts";
+import type { Runtime } from "./runtime.ts";
+import { readStat } from "./task.ts";
+
+export interface Making {
+  directory: string;
+  state: StoredState;
+  /** Of init, from its birth on. */
+  pidfd?: number;
+  descriptors: Descriptors;
+  /** What has been done outside of the container, undone in the opposite order while init is there still. */
+  undoing: (() => void)[];
+  /** Hooks have run; when nothing is left of the container, those that undo their work do. */
+  poststop?: () => void;
+  /** Puts init into its resctrl groups, where the config asks for any. */
+  enterRdt?: (pid: number) => void;
+}
+
+/** From here on the state names init, and nothing of it outlives `delete --force`. */
+export function adopt(making: Making, { pid, pidfd }: Child): void {
+  const { state, directory } = making;
+  making.pidfd = pidfd;
+  state.pid = pid;
+  state.startTime = readStat(pid)?.startTime ?? "";
+  writeState(directory, state);
+}
+
+/** What was moved into the container comes back first, then init ends, then what it was in is removed. */
+export function undo(runtime: Runtime, { directory, state, pidfd, undoing, poststop }: Making): void {
+  for (const action of undoing.toReversed())
+    try {
+      action();
+    } catch (error) {
+      runtime.warn(`not all could be undone: ${(error as Error).message}`);
+    }
+  if (pidfd !== undefined) end({ pid: state.pid, pidfd });
+  try {
+    if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+    if (state.resctrl !== undefined) leaveRdt(state.resctrl);
+  } finally {
+    removeDirectory(directory);
+    poststop?.();
+  }
+}
+
+/** Loaded for a container that has groups. */
+function leaveRdt(groups: NonNullable<StoredState["resctrl"]>): void {
+  const rdt = require("./rdt.ts") as typeof import("./rdt.ts");
+  rdt.leaveRdt(groups);
+}

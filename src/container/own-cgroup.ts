@@ -1,0 +1,56 @@
+/** The container's cgroup, from what will be made to the waiting init in it; and a container that goes without. */
+import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
+import { type Compiled, compilePlan } from "./compile.ts";
+import type { Making } from "./making.ts";
+import { refusalOf, refuseLimits } from "./no-cgroup.ts";
+import type { Runtime } from "./runtime.ts";
+import { withFilter } from "./seccomp.ts";
+
+function request(runtime: Runtime, { input }: Compiled, { state: { id } }: Making): CgroupRequest {
+  return { id, input, warn: runtime.warn };
+}
+
+/** What will be made, for the state. @throws KontenaError for limits without a cgroup, or one that can't be had */
+export function planCgroup(runtime: Runtime, prepared: Compiled, making: Making): void {
+  const { cgroupManager, cgroupPath } = prepared.input;
+  if (cgroupManager === "disabled" || cgroupPath === undefined) {
+    refuseLimits(prepared.input);
+    return;
+  }
+  making.state.cgroup = driverOf(cgroupManager).plan(request(runtime, prepared, making));
+}
+
+/** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
+export function makeCgroup(runtime: Runtime, prepared: Compiled, making: Making): number | undefined {
+  const { cgroup } = making.state;
+  if (cgroup === undefined) return undefined;
+  try {
+    const driver = driverOf(cgroup.manager);
+    driver.make(request(runtime, prepared, making), cgroup);
+    const fd = driver.birthplace(cgroup);
+    return fd === undefined ? undefined : making.descriptors.own(fd);
+  } catch (error) {
+    const refusal = refusalOf(error, prepared.input);
+    if (refusal !== undefined) throw refusal;
+    runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
+    return withoutCgroup(runtime, prepared, making);
+  }
+}
+
+/** The plan had steps into the cgroup: this container gets another one, which isn't kept. */
+function withoutCgroup(runtime: Runtime, prepared: Compiled, making: Making): undefined {
+  if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
+  delete making.state.cgroup;
+  const { bundle } = prepared;
+  const input = withFilter(runtime, { ...prepared.input, cgroupPath: undefined });
+  const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
+  Object.assign(prepared, compilePlan(bundle, input, planContainer(input)), { key: undefined });
+  return undefined;
+}
+
+/** init is born and waits: what its driver has left for now. */
+export function enterCgroup(runtime: Runtime, prepared: Compiled, making: Making): void {
+  const { cgroup, pid } = making.state;
+  if (cgroup === undefined) return;
+  driverOf(cgroup.manager).adopt(request(runtime, prepared, making), cgroup, pid);
+}
