@@ -1,5 +1,6 @@
 /** What every command needs: where states are kept, and whom to tell. */
 import { join } from "node:path";
+import { readText } from "../kernel/files.ts";
 
 export interface RuntimeOptions {
   /** Directory of the containers' states; the default depends on the user. */
@@ -26,11 +27,23 @@ function defaultRoot(rootless: boolean): string {
   return join(base ? base : `/tmp/kontena-${process.geteuid?.() ?? 0}`, base ? "kontena" : "");
 }
 
+/**
+ * Root of a user namespace is somebody else to the host, and may not write to its /run: rootless engines run their runtime
+ * so, with the user's XDG_RUNTIME_DIR. Root in a container of its own has the name as well, and a /run.
+ */
+function isUserOnHost(): boolean {
+  if (process.geteuid?.() !== 0) return true;
+  const { XDG_RUNTIME_DIR, USER } = process.env;
+  if (!XDG_RUNTIME_DIR || USER === "root") return false;
+  return !readText("/proc/self/uid_map").trim().endsWith(" 4294967295");
+}
+
 export function openRuntime(options: RuntimeOptions): Runtime {
   const asked = options.rootless ?? "auto";
   const rootless = asked === "auto" ? process.geteuid?.() !== 0 : asked === "true";
+  const defaultFor = () => defaultRoot(asked === "auto" ? isUserOnHost() : rootless);
   return {
-    root: options.root ?? defaultRoot(rootless),
+    root: options.root ?? defaultFor(),
     cgroupManager: options.cgroupManager ?? "cgroupfs",
     rootless,
     warn: options.warn,

@@ -50,6 +50,7 @@ const REQUIREMENTS = {
   setpriv: { there: () => Bun.which("setpriv") !== null, from: "Debian's util-linux" },
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
   iproute2: { there: () => Bun.which("ip") !== null, from: "Debian's iproute2" },
+  podman: { there: () => Bun.which("podman") !== null, from: "Debian's podman; test/lab" },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
   ps: { there: () => Bun.which("ps") !== null, from: "Debian's procps" },
   systemd: { there: () => existsSync("/run/systemd/system"), from: "a host that systemd runs; test/lab" },

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { openBox, type TestBundle, type TestConfig, testNeeding, until } from "./helpers.ts";
+import { openBox, type TestBundle, type TestConfig, testNeeding, testWhen, until } from "./helpers.ts";
 
 const test = testNeeding("busybox", "systemd", "cgroup v2");
 const box = openBox("systemd");
@@ -34,17 +34,18 @@ function control(id: string, file: string): string {
 
 type Patch = (config: TestConfig) => void;
 
-/** A user alone has one group, and no other can own the terminals. */
-function withoutGroups(config: TestConfig): void {
+/** A user alone has one group, and no other can own the terminals; nor may a user load programs that filter devices. */
+function forUser(config: TestConfig): void {
   for (const mount of config.mounts)
     mount.options = mount.options?.filter((o) => !o.startsWith("gid=")) ?? [];
+  delete config.linux.resources;
 }
 
 const bundle = (patch: Patch = () => {}) =>
   box.bundle({
     args: FOREVER,
     patch: (config) => {
-      if (!isRoot) withoutGroups(config);
+      if (!isRoot) forUser(config);
       patch(config);
     },
   });
@@ -184,4 +185,74 @@ test("delete removes what the container made below its scope, with processes in 
   expect(box.kontena(["delete", "--force", b.id])).toMatchObject(ok);
   expect(existsSync(directory)).toBe(false);
   expect(property(b.unit, "LoadState")).toBe("not-found");
+});
+
+test("update changes properties and files, without being told the manager", () => {
+  const b = created((config) => {
+    config.linux.resources = { memory: { limit: 67_108_864 }, pids: { limit: 50 } };
+  });
+  const update = (...words: string[]) => expect(box.kontena(["update", ...words, b.id])).toMatchObject(ok);
+  update("--memory", "33554432", "--pids-limit", "30");
+  expect(property(b.unit, "MemoryMax")).toBe("33554432");
+  expect(property(b.unit, "TasksMax")).toBe("30");
+  systemctl("daemon-reload");
+  expect(control(b.id, "memory.max")).toBe("33554432");
+  expect(control(b.id, "pids.max")).toBe("30");
+});
+
+test("exec, pause and resume need nothing of systemd, and know the container's cgroup", () => {
+  const b = created();
+  expect(box.kontena(["start", b.id])).toMatchObject(ok);
+  const own = cgroupOf(box.state(b.id).pid);
+  const before = box.kontena(["exec", b.id, "cat", "/proc/self/cgroup"]);
+  expect(before).toMatchObject({ ...ok, stdout: "0::/\n" });
+  expect(box.kontena(["pause", b.id])).toMatchObject(ok);
+  expect(readFileSync(join("/sys/fs/cgroup", own, "cgroup.events"), "utf8")).toContain("frozen 1");
+  expect(box.state(b.id).status).toBe("paused" as never);
+  expect(box.kontena(["resume", b.id])).toMatchObject(ok);
+  expect(box.state(b.id).status).toBe("running");
+});
+
+test("a frozen container is deleted", () => {
+  const b = created();
+  expect(box.kontena(["start", b.id])).toMatchObject(ok);
+  expect(box.kontena(["pause", b.id])).toMatchObject(ok);
+  expect(box.kontena(["delete", "--force", b.id])).toMatchObject(ok);
+  expect(property(b.unit, "LoadState")).toBe("not-found");
+});
+
+test("delete finds a user's systemd without XDG_RUNTIME_DIR, by what the state holds", () => {
+  const b = created();
+  const env = { PATH: process.env["PATH"] ?? "", XDG_RUNTIME_DIR: "/nowhere" };
+  expect(box.kontena(["delete", "--force", b.id], { env })).toMatchObject(ok);
+  expect(property(b.unit, "LoadState")).toBe("not-found");
+});
+
+if (!isRoot)
+  test("without a session the manager is refused, with what may help", () => {
+    const b = bundle();
+    const env = { PATH: process.env["PATH"] ?? "", XDG_RUNTIME_DIR: "/nowhere" };
+    const refused = box.kontena(["create", "--bundle", b.directory, b.id], { globals: SYSTEMD, env });
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain("/nowhere/systemd/private: no such file or directory");
+    expect(refused.stderr).toContain("loginctl enable-linger");
+  });
+
+testWhen(!existsSync("/run/systemd/system"))(
+  "on a host without systemd its manager is refused, and nothing is made",
+  () => {
+    const b = bundle();
+    const refused = create(b);
+    expect(refused.status).toBe(1);
+    expect(refused.stderr).toContain("no connection to systemd");
+    expect(refused.stderr).toContain("--cgroup-manager cgroupfs");
+  },
+);
+
+testNeeding()("--systemd-cgroup and another manager contradict each other", () => {
+  const refused = box.kontena(["state", "x"], {
+    globals: ["--systemd-cgroup", "--cgroup-manager", "cgroupfs"],
+  });
+  expect(refused.status).toBe(1);
+  expect(refused.stderr).toContain("contradict");
 });
