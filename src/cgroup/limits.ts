@@ -1,24 +1,8 @@
 /** `linux.resources` as a whole put in force on a cgroup that is there, at create and by `update`; for every driver. */
 import type { Resources } from "../../spec/resources.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
-import { applyResources, factsOf } from "./control.ts";
 import { applyDevices } from "./devices/apply.ts";
-import { deviceRules, forbidsByName, rulesFor } from "./devices/rules.ts";
-import { unifiedOf } from "./directories.ts";
-import type { Facts } from "./item.ts";
-import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
-import { enableControllers } from "./v2/controllers.ts";
-
-/** The v2 controllers of the container's cgroup enabled, and facts about it. */
-function prepared(cgroup: Cgroup, resources: Resources): Facts {
-  const directory = unifiedOf(cgroup);
-  if (directory === undefined) return factsOf(cgroup);
-  const needed = neededControllers(resources);
-  // Beside v1, v2 has what nobody has asked for.
-  if (needed.size === 0 && cgroup.hierarchies.length > 1) return factsOf(cgroup);
-  const top = directory.slice(0, directory.length - cgroup.path.length) || "/";
-  return factsOf(cgroup, enableControllers(top, directory, needed));
-}
+import { deviceRules, rulesFor } from "./devices/rules.ts";
 
 /**
  * Before there is a process, which is then born under the limits.
@@ -26,8 +10,24 @@ function prepared(cgroup: Cgroup, resources: Resources): Facts {
  */
 export function applyLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
   const { resources } = input.config.linux ?? {};
-  const facts = prepared(cgroup, resources ?? {});
-  if (resources !== undefined) applyResources(cgroup, resources, facts, warn, "before");
+  // Beside v1, v2 has what nobody has asked for; alone it counts what a container uses, limit or not.
+  if (hasLimits(resources) || cgroup.hierarchies.length === 1)
+    loadLimits().applyBefore(cgroup, resources, warn);
+}
+
+/** Whether there is more than rules for devices, which have a way of their own. */
+function hasLimits(resources: Resources | undefined): boolean {
+  return Object.keys(resources ?? {}).some((name) => name !== "devices");
+}
+
+/** A change while the container runs. @throws KontenaError RESOURCE_FAILED; then the limits from before hold */
+export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
+  loadLimits().updateLimits(cgroup, change, warn);
+}
+
+/** A container without limits needs none of their code. */
+function loadLimits() {
+  return require("./apply-limits.ts") as typeof import("./apply-limits.ts");
 }
 
 /** Before init's first batch. @throws KontenaError RESOURCE_FAILED */
@@ -56,33 +56,5 @@ export function applyLateLimits(request: CgroupRequest, cgroup: Cgroup): void {
   const { input, warn } = request;
   limitDevices(request, cgroup);
   const { pids } = input.config.linux?.resources ?? {};
-  if (pids !== undefined) applyResources(cgroup, { pids }, factsOf(cgroup), warn, "after");
-}
-
-/**
- * A change while the container runs; `cgroup.resources` has the whole afterwards.
- * @throws KontenaError RESOURCE_FAILED; then the limits from before hold
- */
-export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
-  const before = cgroup.resources ?? {};
-  const all = mergeResources(before, change);
-  const touched = touchedBy(change, all);
-  const facts = prepared(cgroup, touched);
-  const rules = (resources: Resources) => deviceRules(resources.devices ?? []);
-  const options = { asked: true, fresh: false, warn };
-  if (change.devices !== undefined) applyDevices(cgroup, rules(change), options);
-  try {
-    applyResources(cgroup, touched, facts, warn, "update");
-  } catch (error) {
-    if (change.devices !== undefined) applyDevices(cgroup, rules(before), options);
-    throw error;
-  }
-  cgroup.resources = all;
-}
-
-/** Whether a container can do without a cgroup: no limit, and no device forbidden by name (see devices/apply.ts). */
-export function asksForNothing(resources: Resources): boolean {
-  const none: Facts = { where: () => undefined, read: () => undefined };
-  const limits = resourceItems(resources, none).filter((item) => !("notice" in item));
-  return limits.length === 0 && !forbidsByName(deviceRules(resources.devices ?? []));
+  if (pids !== undefined) loadLimits().applyAfter(cgroup, { pids }, warn);
 }

@@ -4,8 +4,13 @@
  * asked for again.
  */
 import type { Cgroup } from "../cgroup/cgroup.ts";
-import { oomKills } from "../cgroup/oom.ts";
 import { KontenaError } from "../error.ts";
+
+/** Loaded when init has died: few do. */
+function oomKillsOf(...args: Parameters<typeof import("../cgroup/oom.ts").oomKills>) {
+  const { oomKills } = require("../cgroup/oom.ts") as typeof import("../cgroup/oom.ts");
+  return oomKills(...args);
+}
 
 /** Above this nobody's init has to do with the limit. */
 const SMALL = 16 * 1024 * 1024;
@@ -43,6 +48,6 @@ export function explainMemory(error: unknown, cgroup: Cgroup | undefined): unkno
   if (limit === undefined || cgroup === undefined || !(error instanceof KontenaError)) return error;
   const { errno, syscall } = error.details;
   const isShort = errno === "ENOMEM" || (errno === "E2BIG" && syscall === "execveat");
-  if (!isShort && oomKills(cgroup) === 0n) return error;
+  if (!isShort && oomKillsOf(cgroup) === 0n) return error;
   return tooSmall(limit, error.message);
 }

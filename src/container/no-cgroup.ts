@@ -1,7 +1,13 @@
 /** A caller who may not make cgroups: its containers have none, as long as the config doesn't ask for a limit or for a place. */
-import { asksForNothing } from "../cgroup/limits.ts";
+import type { Resources } from "../../spec/resources.ts";
 import { KontenaError } from "../error.ts";
 import type { PlanInput } from "../plan/input.ts";
+
+/** Loaded for the few that have no cgroup. */
+function asksForNothing(resources: Resources): boolean {
+  const limits = require("../cgroup/apply-limits.ts") as typeof import("../cgroup/apply-limits.ts");
+  return limits.asksForNothing(resources);
+}
 
 /** What to throw after a cgroup couldn't be made; undefined when the container does without. */
 export function refusalOf(error: unknown, { config }: PlanInput): unknown {

@@ -1,6 +1,5 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 import { closeSync } from "node:fs";
-import { wantsTerminal } from "../plan/terminal.ts";
 import { ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
 import { type Compiled, compile, storePlan } from "./compile.ts";
@@ -29,7 +28,7 @@ export interface RunOptions extends CreateOptions {
 export async function run(runtime: Runtime, options: RunOptions): Promise<number> {
   const compiled = compile(runtime, options);
   const isInteractive =
-    wantsTerminal(compiled.input) && !options.detach && options.consoleSocket === undefined;
+    compiled.input.config.process?.terminal && !options.detach && options.consoleSocket === undefined;
   if (isInteractive) return runInteractive(runtime, options, compiled);
   const container = createCompiled(runtime, options, compiled);
   const stop = options.detach ? () => {} : forwardTo(runtime, container);

@@ -13,20 +13,6 @@ import { type Plan, phase } from "./order.ts";
 import { setLimits } from "./rlimits.ts";
 import { becomeRoot } from "./user.ts";
 
-/** The runtime runs the hooks of create: everything is mounted, and the host can still be seen. */
-export const HOOKS: Pause = {
-  pause: "hooks",
-  why: "prestart, createRuntime and createContainer hooks run now",
-};
-
-/** Whether create has to stop for hooks. */
-export function pauseForHooks({ hooks }: Config): Pause[] {
-  const some = (["prestart", "createRuntime", "createContainer"] as const).some(
-    (name) => hooks?.[name]?.length,
-  );
-  return some ? [HOOKS] : [];
-}
-
 /** Cells of the descriptors that become the hook's standard input, output and error. */
 export const STREAMS = ["hook's input", "hook's output", "hook's error"] as const;
 

@@ -7,7 +7,6 @@ import { boundingSet, dropCapabilities, keepCapabilities, setCapabilities } from
 import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
 import { type Handle, planHandles } from "./handles.ts";
-import { pauseForHooks } from "./hook.ts";
 import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
 import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
@@ -20,6 +19,7 @@ import { cgroupNamespace } from "./namespaces.ts";
 import { awaitDevices, loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
+import { pauseForHooks } from "./pauses.ts";
 import { personality } from "./personality.ts";
 import {
   closeDescriptors,

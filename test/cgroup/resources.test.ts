@@ -1,6 +1,6 @@
 import { describe, expect, test } from "bun:test";
 import type { Resources } from "../../spec/resources.ts";
-import { asksForNothing } from "../../src/cgroup/limits.ts";
+import { asksForNothing } from "../../src/cgroup/apply-limits.ts";
 import { mergeResources, neededControllers, touchedBy } from "../../src/cgroup/resources.ts";
 import { itemsOf, onV1, onV2 } from "./facts.ts";
 

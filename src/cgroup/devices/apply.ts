@@ -6,7 +6,6 @@ import { readText, writeControls } from "../../kernel/files.ts";
 import type { Cgroup, CgroupRequest } from "../cgroup.ts";
 import { controllerOf, unifiedOf } from "../directories.ts";
 import { lacking } from "../item.ts";
-import { filterDevices } from "./filter.ts";
 import { allowsEverything, DEFAULTS, forbidsByName, type Rule } from "./rules.ts";
 import { deviceWrites, parseList, textOf, toExceptions } from "./v1.ts";
 
@@ -64,6 +63,7 @@ function applyV1(directory: string, rules: readonly Rule[], { fresh }: Options):
  * has to be refused.
  */
 function applyV2(directory: string, rules: readonly Rule[], { asked, warn }: Options): void {
+  const { filterDevices } = require("./filter.ts") as typeof import("./filter.ts");
   const failure = filterDevices(directory, rules);
   if (failure === undefined || !asked) return;
   const { message, syscall, errno } = failure;

@@ -1,7 +1,5 @@
 /** init's machine code for one architecture: the interpreter of ops, as a function and as a program's start. */
 import type { Arch } from "../../kernel/syscalls.ts";
-import { arm64 } from "./arm64.ts";
-import { x64 } from "./x64.ts";
 
 export interface Machine {
   readonly arch: Arch;
@@ -23,7 +21,8 @@ export interface Machine {
   entry(firstOp: bigint): Uint8Array;
 }
 
-/** The machine code for `arch`. */
+/** The machine code for `arch`; the other one's assembler isn't loaded. */
 export function machineFor(arch: Arch): Machine {
-  return arch === "x64" ? x64 : arm64;
+  if (arch === "x64") return (require("./x64.ts") as typeof import("./x64.ts")).x64;
+  return (require("./arm64.ts") as typeof import("./arm64.ts")).arm64;
 }

@@ -1,0 +1,64 @@
+/** Limits put in force: what every container has to pass by on its way isn't here, but in limits.ts. */
+import type { Resources } from "../../spec/resources.ts";
+import type { Cgroup, CgroupRequest } from "./cgroup.ts";
+import { applyResources, factsOf } from "./control.ts";
+import { applyDevices } from "./devices/apply.ts";
+import { deviceRules, forbidsByName } from "./devices/rules.ts";
+import { unifiedOf } from "./directories.ts";
+import type { Facts } from "./item.ts";
+import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
+import { enableControllers } from "./v2/controllers.ts";
+
+/** The v2 controllers of the container's cgroup enabled, and facts about it. */
+function prepared(cgroup: Cgroup, resources: Resources): Facts {
+  const directory = unifiedOf(cgroup);
+  if (directory === undefined) return factsOf(cgroup);
+  const needed = neededControllers(resources);
+  // Beside v1, v2 has what nobody has asked for.
+  if (needed.size === 0 && cgroup.hierarchies.length > 1) return factsOf(cgroup);
+  const top = directory.slice(0, directory.length - cgroup.path.length) || "/";
+  return factsOf(cgroup, enableControllers(top, directory, needed));
+}
+
+/** Before there is a process. @throws KontenaError RESOURCE_FAILED */
+export function applyBefore(
+  cgroup: Cgroup,
+  resources: Resources | undefined,
+  warn: CgroupRequest["warn"],
+): void {
+  const facts = prepared(cgroup, resources ?? {});
+  if (resources !== undefined) applyResources(cgroup, resources, facts, warn, "before");
+}
+
+/** When init is born: what no process could be born under. @throws KontenaError RESOURCE_FAILED */
+export function applyAfter(cgroup: Cgroup, resources: Resources, warn: CgroupRequest["warn"]): void {
+  applyResources(cgroup, resources, factsOf(cgroup), warn, "after");
+}
+
+/**
+ * A change while the container runs; `cgroup.resources` has the whole afterwards.
+ * @throws KontenaError RESOURCE_FAILED; then the limits from before hold
+ */
+export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
+  const before = cgroup.resources ?? {};
+  const all = mergeResources(before, change);
+  const touched = touchedBy(change, all);
+  const facts = prepared(cgroup, touched);
+  const rules = (resources: Resources) => deviceRules(resources.devices ?? []);
+  const options = { asked: true, fresh: false, warn };
+  if (change.devices !== undefined) applyDevices(cgroup, rules(change), options);
+  try {
+    applyResources(cgroup, touched, facts, warn, "update");
+  } catch (error) {
+    if (change.devices !== undefined) applyDevices(cgroup, rules(before), options);
+    throw error;
+  }
+  cgroup.resources = all;
+}
+
+/** Whether a container can do without a cgroup: no limit, and no device forbidden by name (see devices/apply.ts). */
+export function asksForNothing(resources: Resources): boolean {
+  const none: Facts = { where: () => undefined, read: () => undefined };
+  const limits = resourceItems(resources, none).filter((item) => !("notice" in item));
+  return limits.length === 0 && !forbidsByName(deviceRules(resources.devices ?? []));
+}
