@@ -149,6 +149,20 @@ export function awaitSignal(
   }
 }
 
+/** Forgets the signals that came meanwhile; false when the other side has hung up, as systemd does when it executes itself. */
+export function isUsable(connection: Connection): boolean {
+  for (;;) {
+    const got = readMore(connection, 0);
+    if (got <= 0) return got === -ERRNO.ETIMEDOUT;
+    for (let next = decodeMessage(connection.rest); next !== undefined; next = decodeMessage(connection.rest))
+      connection.rest = connection.rest.slice(next.length);
+  }
+}
+
+export function disconnect(connection: Connection): void {
+  closeSync(connection.fd);
+}
+
 /** The sockets of an address such as `unix:path=/run/user/1000/bus;unix:abstract=…` (D-Bus Specification, "Server Addresses"). */
 export function socketsOf(address: string): string[] {
   return address.split(";").flatMap((entry) => {

@@ -16,6 +16,7 @@ import {
   type Instance,
   instanceFor,
   type Property,
+  release,
   setProperties,
   startUnit,
   stopUnit,
@@ -139,4 +140,20 @@ function remove(cgroup: Cgroup): void {
   killAndRemove(cgroup.directories, thaw);
 }
 
-export const systemdDriver: Driver = { plan, make, birthplace: () => undefined, adopt, update, remove };
+/** What is the last that an operation asks of systemd. */
+function lastly(cgroup: Cgroup, action: () => void): void {
+  try {
+    action();
+  } finally {
+    release(cgroup.instance as Instance);
+  }
+}
+
+export const systemdDriver: Driver = {
+  plan,
+  make,
+  birthplace: () => undefined,
+  adopt: (request, cgroup, pid) => lastly(cgroup, () => adopt(request, cgroup, pid)),
+  update: (cgroup, change, warn) => lastly(cgroup, () => update(cgroup, change, warn)),
+  remove: (cgroup) => lastly(cgroup, () => remove(cgroup)),
+};

@@ -1,6 +1,16 @@
 /** systemd as this process knows it: the system's, or the caller's own (org.freedesktop.systemd1(5)). */
 import { KontenaError } from "../../error.ts";
-import { awaitSignal, type Call, type Connection, call, connect, DBusError, socketsOf } from "./dbus.ts";
+import {
+  awaitSignal,
+  type Call,
+  type Connection,
+  call,
+  connect,
+  DBusError,
+  disconnect,
+  isUsable,
+  socketsOf,
+} from "./dbus.ts";
 import type { Value, Variant } from "./marshal.ts";
 
 export type Instance = "system" | "user";
@@ -49,7 +59,8 @@ const open = new Map<string, Connection>();
  */
 export function systemd(instance: Instance, known?: string): Connection {
   const connected = open.get(instance);
-  if (connected !== undefined) return connected;
+  if (connected !== undefined && isUsable(connected)) return connected;
+  release(instance);
   const refused: string[] = [];
   const sockets = socketsFor(instance);
   if (known !== undefined) sockets.unshift({ path: known, direct: known.endsWith("/systemd/private") });
@@ -70,6 +81,14 @@ export function systemd(instance: Instance, known?: string): Connection {
         ? "--cgroup-manager cgroupfs needs no systemd"
         : "it runs in a login session (`loginctl enable-linger` without one), and XDG_RUNTIME_DIR leads to it",
   });
+}
+
+/** Ends the connection: systemd would go on to send signals to a program that makes many containers. */
+export function release(instance: Instance): void {
+  const connection = open.get(instance);
+  if (connection === undefined) return;
+  open.delete(instance);
+  disconnect(connection);
 }
 
 /** A bus hands on what was subscribed to; systemd's own socket everything. */
