@@ -4,7 +4,7 @@ import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { F, O } from "../kernel/consts/fcntl.ts";
 import { AF_UNIX, SOCK } from "../kernel/consts/socket.ts";
-import { ERRNO } from "../kernel/errno.ts";
+import { ERRNO, errnoText } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
 import { connectStream, receiveDescriptor, sendDescriptor } from "../kernel/unix-socket.ts";
 import type { Descriptors } from "./birth.ts";
@@ -65,8 +65,17 @@ export function openConsole(
 /** Hands a process's pidfd to whoever listens on the socket (--pidfd-socket). */
 export function sendPidfd(path: string, pidfd: number, { own, close }: Descriptors): void {
   const socket = own(connect(path, "--pidfd-socket"));
-  sendDescriptor(socket, new TextEncoder().encode("pidfd"), pidfd);
-  close(socket);
+  try {
+    sendDescriptor(socket, new TextEncoder().encode("pidfd"), pidfd);
+  } catch (error) {
+    if (!(error instanceof SyscallError)) throw error;
+    const { errno, syscall: call } = error;
+    throw new KontenaError("USAGE", `--pidfd-socket: cannot send to ${path}: ${errnoText(errno)}`, {
+      ...{ path, errno, syscall: call },
+    });
+  } finally {
+    close(socket);
+  }
 }
 
 export interface Foreground {

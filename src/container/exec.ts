@@ -157,7 +157,7 @@ function enter(
   const input = withFilter(runtime, toExecInput(state, storedConfig(directory), options, entrance));
   checkConsole(input.config, options);
   const consoleFd = openConsole(input.config, options, descriptors);
-  const launched = launch(
+  return launch(
     {
       ...(consoleFd === undefined ? {} : { consoleFd }),
       plan: planExec(input, [...entrance.handles, ...terminalHandles(input)]),
@@ -172,19 +172,19 @@ function enter(
         if (hasOtherUser(input)) giveStreams(input);
       },
       at: {
-        [FOUND.pause]: ({ encoded, planFd }) => {
+        [FOUND.pause]: ({ encoded, planFd, pid, pidfd }) => {
           const memory = readMemory(encoded, planFd);
           checkWorkingDirectory(input, encoded, memory);
           tellProgram(input, encoded, memory, planFd);
+          // Before the program runs: what fails here is the end of the process.
+          if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, pidfd, descriptors);
+          if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
         },
       },
       last: (launching, goOn) => lastBatch(input, state, launching, goOn),
     },
     descriptors,
   );
-  if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, launched.pidfd, descriptors);
-  if (options.pidFile !== undefined) writePidFile(options.pidFile, launched.pid);
-  return launched;
 }
 
 /** When the seccomp filter has an agent, it gets its listener as soon as that is there. */

@@ -7,6 +7,7 @@ import type { Config } from "../../spec/config.ts";
 import type { Hook, HookName } from "../../spec/hooks.ts";
 import { KontenaError } from "../error.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
+import { SIGKILL } from "../kernel/consts/signal.ts";
 import { readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { planHook, STREAMS } from "../plan/hook.ts";
@@ -16,16 +17,18 @@ import { type Entrance, entranceOf } from "./enter.ts";
 import { gatherHost } from "./host.ts";
 import { launch } from "./launch.ts";
 import type { ContainerState } from "./state.ts";
-import { poll, reap } from "./wait.ts";
+import { awaitEnd, openPidfd, poll, reap } from "./wait.ts";
 
 /** Those that run in the container's namespaces; the others run in the runtime's. */
 const INSIDE: readonly HookName[] = ["createContainer", "startContainer"];
+/** Those that init waits for; whoever ends it (`delete --force`) doesn't wait for them. The program may end before poststart. */
+const AWAITED: readonly HookName[] = ["prestart", "createRuntime", "createContainer", "startContainer"];
 
 export interface HookOptions {
   config: Config;
   /** What the hooks read. */
   state: ContainerState;
-  /** For hooks inside: which container. */
+  /** Which container, for hooks inside and for those that init waits for. */
   stored: StoredState;
 }
 
@@ -80,7 +83,8 @@ function runHook(hook: Hook, name: HookName, at: string, { config, state, stored
       },
       descriptors,
     );
-    const ended = awaitHook(pid, pidfd, hook.timeout);
+    const init = AWAITED.includes(name) ? [descriptors.own(openPidfd(stored.pid))] : [];
+    const ended = awaitHook(pid, pidfd, hook.timeout, init);
     if (ended === undefined) return;
     throw new KontenaError("HOOK_FAILED", `the ${name} hook ${hook.path} failed: ${ended}`, {
       at,
@@ -109,13 +113,23 @@ function pidInside(pid: number): number {
   return Number(pids?.at(-1) ?? pid);
 }
 
-/** Undefined when it ended well, or else how it ended. */
-function awaitHook(pid: number, pidfd: number, timeout: number | undefined): string | undefined {
+const DIES_MS = 10_000;
+
+/** Undefined when it ended well, or else how it ended. `init` is a pidfd of who waits for it, if anybody does. */
+function awaitHook(
+  pid: number,
+  pidfd: number,
+  timeout: number | undefined,
+  init: readonly number[],
+): string | undefined {
   try {
-    const inTime = poll([pidfd], timeout === undefined ? -1 : timeout * 1000).length > 0;
-    if (!inTime) rawSyscall("pidfd_send_signal", pidfd, 9, 0, 0);
+    const ready = poll([pidfd, ...init], timeout === undefined ? -1 : timeout * 1000);
+    const byItself = ready.some(({ fd }) => fd === pidfd);
+    if (!byItself) rawSyscall("pidfd_send_signal", pidfd, SIGKILL, 0, 0);
+    awaitEnd(pidfd, DIES_MS);
     const ended = reap(pid, false);
-    if (!inTime) return `it took more than ${timeout} s, and was killed`;
+    if (!byItself && ready.length > 0) return "the container's init has ended";
+    if (!byItself) return `it took more than ${timeout} s, and was killed`;
     if (typeof ended === "string") return "it is no child of this process";
     if (ended.code === 0) return undefined;
     return ended.signal === undefined ? `exit status ${ended.code}` : `killed by signal ${ended.signal}`;

@@ -218,3 +218,22 @@ test("the config of the time of create counts, whatever the bundle says now", ()
   writeFileSync(join(b.directory, "config.json"), JSON.stringify(config));
   expect(outputIn(b, "pwd; echo [$CHANGED]")).toBe("/\n[]\n");
 });
+
+test("exec whose pid file or pidfd socket can't be had fails before its program runs", () => {
+  const b = running({
+    patch: (c, directory) => {
+      c.root.readonly = false;
+      c.mounts.push({ destination: "/shared", type: "bind", source: directory, options: ["bind"] });
+    },
+  });
+  for (const option of ["--pid-file", "--pidfd-socket"]) {
+    const nowhere = join(box.directory, "no/such/place");
+    const script = "touch /shared/ran; sleep 1000";
+    const finished = box.kontena(["exec", "--detach", option, nowhere, b.id, "sh", "-c", script]);
+    expect(finished).toMatchObject({ status: 255 });
+    expect(finished.stderr).toContain(nowhere);
+    expect(finished.stderr).toContain(option);
+    expect(existsSync(join(b.directory, "ran"))).toBe(false);
+  }
+  expect(box.kontena(["ps", "--format", "json", b.id]).stdout.split(",")).toHaveLength(1);
+});

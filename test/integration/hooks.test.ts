@@ -256,3 +256,28 @@ test("the hooks of the time of create run, whatever the bundle says now", () => 
   expect(box.kontena(["delete", "--force", b.id])).toMatchObject({ status: 0, stderr: "" });
   expect(logOf(b)).toEqual(["frozen"]);
 });
+
+test("delete --force doesn't wait for a hook of create that doesn't end", async () => {
+  const b = box.bundle({
+    patch: (c, directory) => {
+      add(c, "createRuntime", script(directory, "echo here >> $log; exec sleep 1000"));
+    },
+  });
+  const creating = box.spawn(["create", "--bundle", b.directory, b.id]);
+  await until("the hook runs", () => logOf(b).length > 0);
+  expect(box.kontena(["delete", "--force", b.id])).toMatchObject({ status: 0, stderr: "" });
+  expect(await creating.exited).toBe(1);
+  expect(creating.errors()).toContain("createRuntime hook /bin/sh failed: the container's init has ended");
+  expect(creating.errors()).toContain("hooks.createRuntime[0]");
+});
+
+test("nor for a startContainer hook that doesn't end", async () => {
+  const b = box.bundle({
+    patch: (c) => add(c, "startContainer", { path: "/bin/sleep", args: ["sleep", "1000"] }),
+  });
+  expect(box.create(b)).toMatchObject({ status: 0, stderr: "" });
+  const starting = box.spawn(["start", b.id]);
+  await until("the hook runs", () => box.kontena(["ps", b.id]).stdout.includes("sleep 1000"));
+  expect(box.kontena(["delete", "--force", b.id])).toMatchObject({ status: 0, stderr: "" });
+  expect(await starting.exited).toBe(1);
+});

@@ -45,7 +45,10 @@ export const labelOf = ({ text, before }: TracedCall) =>
 
 /** Calls whose arguments are printed when they return: only the first one is known before. */
 const FILLED_BY_KERNEL = new Set(
-  "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask".split(" "),
+  (
+    "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask " +
+    "epoll_pwait2"
+  ).split(" "),
 );
 
 /** Reads the output of `strace -y`. */
@@ -63,7 +66,9 @@ export function readTrace(file: string, id: string): TracedCall[] {
       const found = /^(\w+)\((.*)$/.exec(line);
       if (found === null) return [];
       const name = found[1] as string;
-      const text = `${name}(${argumentsOf(name, found[2] as string, id)})`;
+      // One that a signal interrupted, and that the kernel makes again, isn't a call of its own.
+      const again = line.includes("ERESTART") ? " interrupted" : "";
+      const text = `${name}(${argumentsOf(name, found[2] as string, id)})${again}`;
       const path = pathOf((found[2] as string).replaceAll(id, "ID"));
       const ofName = next(names, name) + 1;
       const onFile = next(names, `${name} ${path}`) + 1;
@@ -74,7 +79,8 @@ export function readTrace(file: string, id: string): TracedCall[] {
 /** The path of the descriptor that is the first argument, or else an absolute path among them. */
 function pathOf(args: string): string | undefined {
   const path = /^\d+</.test(args) ? /^\d+<(\/[^>]*)>(?!\()/.exec(args)?.[1] : /"(\/[^"]*)"/.exec(args)?.[1];
-  return path?.startsWith("/proc/") || path?.startsWith("/memfd:") ? undefined : path;
+  // A temporary file has its maker's pid in its name.
+  return path === undefined || /^\/(proc\/|memfd:)|\.\d+\.new$/.test(path) ? undefined : path;
 }
 
 function argumentsOf(name: string, rest: string, id: string): string {
@@ -89,6 +95,9 @@ function argumentsOf(name: string, rest: string, id: string): string {
   return known
     .replace(/(, NULL)?(, 8?)?$/, "")
     .replaceAll(id, "ID")
+    .replace(/ \/\* .*? \*\//g, "")
+    .replace(/\.\d+\.new\b/g, ".N.new")
+    .replace(/"\d{3,}"/g, '"N"')
     .replace(/0x[0-9a-f]+/g, "0x…")
     .replace(/"(\\.|[^"\\])*"\.\.\./g, '"…"')
     .replace(/(?<=[{, [(:/=]|^)\d{3,}/g, "N")
@@ -107,7 +116,7 @@ const INWARD = new Set(
 
 /** Whether the world after the call may differ from the one before, or the call waits for another process. */
 export function isStep({ name, text }: TracedCall): boolean {
-  if (INWARD.has(name) || text.includes("CLONE_THREAD")) return false;
+  if (INWARD.has(name) || text.includes("CLONE_THREAD") || text.endsWith(" interrupted")) return false;
   const readsOnly = !/O_WRONLY|O_RDWR|O_CREAT|exec\.fifo/.test(text);
   if (name === "openat" && readsOnly) return false;
   // Reading a file and closing it changes nothing; sockets and the FIFO are others' as well, the state directory is the lock.
@@ -280,6 +289,59 @@ export async function dieAt(
     await expectRemovable(box, id);
   }
   throw new Error(`not met in ${TRIES} runs, which died at\n  ${tried.join("\n  ")}`);
+}
+
+export async function mustSucceed(box: Box, words: string[], id: string): Promise<void> {
+  const { errors } = filesOf(box, id);
+  const status = await finish(words, errors);
+  expect({ status, errors: readFileSync(errors, "utf8") }).toEqual({ status: 0, errors: "" });
+}
+
+export interface KilledCommand {
+  /** Brings the container to where the command begins. */
+  before: (id: string) => Promise<void>;
+  words: (id: string) => string[];
+  /** What has to be possible afterwards. */
+  after: (id: string) => Promise<void>;
+  /** How often a call is tried again differs from run to run: only its first time counts. */
+  retries?: boolean;
+  /** The last word of the path that it touches first; the container's directory unless given. */
+  touches?: string;
+  /** One of so many steps is taken, and each that makes a process. */
+  oneOf?: number;
+}
+
+const MAKES_PROCESS = /^(clone3|pidfd_open|wait4|kill|pidfd_send_signal)$/;
+
+/** Watches the command once, then kills it at each of its steps; gives their number. */
+export async function killEverywhere(box: Box, killed: KilledCommand): Promise<number> {
+  const { before, words, after, retries, touches = "ID", oneOf = 1 } = killed;
+  const begin = async () => {
+    const id = box.next();
+    await before(id);
+    return id;
+  };
+  const id = await begin();
+  await mustSucceed(box, watching(filesOf(box, id).trace, words(id)), id);
+  const all = readTrace(filesOf(box, id).trace, id);
+  await expectRemovable(box, id);
+
+  // What comes before has touched nothing of the container.
+  const first = all.findIndex((call) => call.text.includes(`/${touches}"`));
+  expect(first).toBeGreaterThan(0);
+  const steps = all.slice(first).filter((call) => isStep(call) && !(retries && call.before > 0));
+  expect(steps.at(-1)?.name).toBe("exit_group");
+  const taken = steps.filter((call, i) => i % oneOf === 0 || MAKES_PROCESS.test(call.name));
+  await forEach(taken, labelOf, async (step) => {
+    const attempt = async (count: number) => {
+      const id = await begin();
+      const { trace, errors } = filesOf(box, id);
+      await finish(killing(trace, step, count, id, words(id)), errors);
+      return { id, seen: readTrace(trace, id) };
+    };
+    await after(await dieAt(step, all, attempt, box));
+  });
+  return taken.length;
 }
 
 export interface Stored {
