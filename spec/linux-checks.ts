@@ -1,6 +1,7 @@
 /** Rules of config-linux.md that a schema can't say, but for resources. */
 import type { Problem } from "./common.ts";
 import type { Config } from "./config.ts";
+import { idMappingsAreRanges } from "./id-mappings.ts";
 import type { NamespaceType } from "./namespaces.ts";
 import { numberListFault } from "./number-list.ts";
 import { inside } from "./problems.ts";
@@ -304,6 +305,7 @@ export const LINUX_CHECKS = [
   namespacesAreDistinct,
   namespacePathsAreAbsolute,
   idMappingsHaveUserNamespace,
+  idMappingsAreRanges,
   timeOffsetsHaveTimeNamespace,
   devicesAreWhole,
   netDevicesHaveNames,

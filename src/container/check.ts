@@ -7,7 +7,12 @@ import { type ErrorCode, KontenaError, type Problem } from "../error.ts";
 import { notApplied } from "../plan/applied.ts";
 import type { BundleText } from "./bundle.ts";
 
-function problemsError(code: ErrorCode, message: string, path: string, problems: Problem[]): KontenaError {
+export function problemsError(
+  code: ErrorCode,
+  message: string,
+  path: string,
+  problems: Problem[],
+): KontenaError {
   const [only] = problems;
   if (problems.length === 1 && only !== undefined)
     return new KontenaError(code, only.at ? only.message : `${path}: ${only.message}`, {

@@ -139,7 +139,14 @@ export function readState(directory: string): StoredState | undefined {
   try {
     text = readText(path);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return undefined;
+    const errno = codeOf(error);
+    if (errno === "ENOENT") return undefined;
+    if (errno === "EACCES")
+      throw new KontenaError("PERMISSION", "the container is another user's", {
+        errno,
+        path,
+        hint: "act as its owner, or as root",
+      });
     throw error;
   }
   try {

@@ -34,7 +34,7 @@ function loadCounted(runtime: Runtime, id: string): Counted {
     throw new KontenaError("WRONG_STATUS", `container with id ${id} is not running`);
   if (state.cgroup === undefined)
     throw new KontenaError("CGROUP_FAILED", `container ${id} has no cgroup: nobody counts what it uses`, {
-      hint: "it was made with --cgroup-manager disabled",
+      hint: "it was made without: by --cgroup-manager disabled, or for want of rights",
     });
   return { ...state, cgroup: state.cgroup };
 }

@@ -4,7 +4,11 @@ import type { IdMapping } from "../../spec/common.ts";
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
 import { codeOf } from "../kernel/files.ts";
+import { pageSize } from "../kernel/page.ts";
 import type { PlanInput } from "../plan/input.ts";
+import { groupsDenied, MAPPINGS, type MappingsName, takesHelper } from "../plan/mappings.ts";
+
+const FILE = { uidMappings: "uid_map", gidMappings: "gid_map" } as const;
 
 function write(pid: number, file: string, text: string, at: string): void {
   const path = `/proc/${pid}/${file}`;
@@ -16,21 +20,37 @@ function write(pid: number, file: string, text: string, at: string): void {
       at,
       errno,
       path,
-      ...(errno === "EPERM"
-        ? { hint: "a user without root's rights can map only itself: one entry of size 1" }
-        : {}),
+      ...hintOf(errno, text),
     });
   }
+}
+
+function hintOf(errno: string, text: string): { hint?: string } {
+  if (errno === "EPERM") return { hint: "the host's ids can be mapped by who has CAP_SETUID and CAP_SETGID" };
+  if (errno === "EINVAL" && text.length >= pageSize())
+    return {
+      hint: `the kernel takes less than a page, and these are ${text.length} bytes: use fewer ranges`,
+    };
+  return {};
 }
 
 const lines = (mappings: readonly IdMapping[]) =>
   mappings.map((m) => `${m.containerID} ${m.hostID} ${m.size}\n`).join("");
 
+function writeOne(input: PlanInput, pid: number, name: MappingsName): void {
+  const mappings = input.config.linux?.[name] ?? [];
+  if (!takesHelper(input, name)) {
+    write(pid, FILE[name], lines(mappings), `linux.${name}`);
+    return;
+  }
+  // Loaded for the few that need it.
+  const { writeByHelper } = require("./id-helper.ts") as typeof import("./id-helper.ts");
+  const { uid, gid } = input.host;
+  writeByHelper(pid, name, mappings, { uid, own: name === "uidMappings" ? uid : gid });
+}
+
 /** @throws KontenaError ID_MAPPING_FAILED */
-export function writeMappings({ config, host }: PlanInput, pid: number): void {
-  const { uidMappings = [], gidMappings = [] } = config.linux ?? {};
-  write(pid, "uid_map", lines(uidMappings), "linux.uidMappings");
-  // Without CAP_SETGID the kernel takes a gid mapping only from who has given up setgroups(2) first.
-  if (host.uid !== 0) write(pid, "setgroups", "deny", "linux.gidMappings");
-  write(pid, "gid_map", lines(gidMappings), "linux.gidMappings");
+export function writeMappings(input: PlanInput, pid: number): void {
+  if (groupsDenied(input)) write(pid, "setgroups", "deny", "linux.gidMappings");
+  for (const name of MAPPINGS) writeOne(input, pid, name);
 }

@@ -36,7 +36,7 @@ function locked(runtime: Runtime, id: string, action: (status: Status, cgroup: (
     action(statusOf(directory, state), () => {
       if (state?.cgroup !== undefined) return state.cgroup;
       throw new KontenaError("CGROUP_FAILED", `container ${id} has no cgroup that could be frozen`, {
-        hint: "it was made with --cgroup-manager disabled",
+        hint: "it was made without: by --cgroup-manager disabled, or for want of rights",
       });
     });
   });

@@ -4,9 +4,10 @@ import { capabilitySets } from "../plan/capabilities.ts";
 import type { PlanInput } from "../plan/input.ts";
 import { mountWarnings } from "../plan/mount-checks.ts";
 import { type Plan, planContainer } from "../plan/order.ts";
+import { userProblems } from "../plan/user.ts";
 import type { Bundle, BundleText } from "./bundle.ts";
 import { readBundle, withRoot } from "./bundle.ts";
-import { checkConfig } from "./check.ts";
+import { checkConfig, problemsError } from "./check.ts";
 import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
 import { absoluteSources, type CreateOptions, checkPreserved, toInput } from "./input.ts";
@@ -36,6 +37,14 @@ export function prepareBundle(
   const bundle = withRoot(text, checkConfig(text, warn));
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
   const input = withFilter(runtime, toInput(runtime, options, bundle, { ...facts, sources }), keep);
+  const problems = userProblems(input);
+  if (problems.length > 0)
+    throw problemsError(
+      "PROCESS_FAILED",
+      "the program can't be the user that it is to be",
+      text.file,
+      problems,
+    );
   for (const warning of mountWarnings(bundle.config)) warn(warning);
   for (const { at, name, why } of capabilitySets(input).refused)
     warn({ at, message: `${name} is left out: ${why}` });

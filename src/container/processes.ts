@@ -45,7 +45,7 @@ function withoutCgroup(state: StoredState): number[] {
     throw new KontenaError(
       "CGROUP_FAILED",
       `the processes of container ${state.id} can't be told from others: it has neither a cgroup nor a pid namespace of its own`,
-      { hint: "it was made with --cgroup-manager disabled" },
+      { hint: "it was made without: by --cgroup-manager disabled, or for want of rights" },
     );
   const all = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))

@@ -4,14 +4,8 @@
  * runc and crun.
  */
 import { constants, fchownSync, fstatSync } from "node:fs";
-import type { IdMapping } from "../../spec/common.ts";
 import { isNew, type ProcessInput } from "../plan/input.ts";
-
-/** An id of the container as the host has it; undefined when no range maps it. */
-function onHost(id: number, mappings: readonly IdMapping[]): number | undefined {
-  const range = mappings.find(({ containerID, size }) => id >= containerID && id < containerID + size);
-  return range && range.hostID + (id - range.containerID);
-}
+import { hostIdOf } from "../plan/mappings.ts";
 
 /** Whether the program keeps the caller's streams, and its user may be another than they have. */
 export const hasOtherUser = ({ config }: ProcessInput): boolean =>
@@ -20,7 +14,7 @@ export const hasOtherUser = ({ config }: ProcessInput): boolean =>
 /** Gives files to the program's user; what can't be given away stays as it is, and works as far as it is open. */
 export function giveStreams({ config }: ProcessInput, fds: readonly number[] = [0, 1, 2]): void {
   const uid = config.process?.user?.uid ?? 0;
-  const owner = isNew(config, "user") ? onHost(uid, config.linux?.uidMappings ?? []) : uid;
+  const owner = isNew(config, "user") ? hostIdOf(config.linux?.uidMappings ?? [], uid) : uid;
   if (owner === undefined) return;
   for (const fd of fds)
     try {

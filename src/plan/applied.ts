@@ -4,7 +4,7 @@
  */
 import type { Config } from "../../spec/config.ts";
 import type { Problem } from "../error.ts";
-import { hasNamespace, isNew } from "./input.ts";
+import { hasNamespace } from "./input.ts";
 import { mountProblems } from "./mount-checks.ts";
 import { notifyProblems } from "./seccomp.ts";
 
@@ -43,24 +43,12 @@ function withoutNetworkNamespace(config: Config): Problem[] {
   }));
 }
 
-/** A user namespace without a root has no one who could set the container up. */
-function mapsRoot(config: Config): Problem[] {
-  if (!isNew(config, "user")) return [];
-  return (["uidMappings", "gidMappings"] as const).flatMap((name) => {
-    const mappings = config.linux?.[name];
-    if (mappings === undefined || mappings.length === 0 || mappings.some((m) => m.containerID === 0))
-      return [];
-    return [{ at: `linux.${name}`, message: "must map id 0 of the container, which sets it up" }];
-  });
-}
-
 /** Everything in the config that this version refuses; none of it is ever ignored. */
 export function notApplied(config: Config): Problem[] {
   return [
     ...mountProblems(config),
     ...withoutMountNamespace(config),
     ...withoutNetworkNamespace(config),
-    ...mapsRoot(config),
     ...notifyProblems(config),
   ];
 }

@@ -1,28 +1,42 @@
 /** Ids: root of a new user namespace first, the program's own at the end (config.md, "User"; user_namespaces(7)). */
+import type { Problem } from "../error.ts";
 import { cell, type Step, struct } from "../init/step.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { CALLERS_UMASK } from "./inherited.ts";
 import { hasNamespace, isNew, namespaceAt, type PlanInput } from "./input.ts";
+import { groupsDenied, hostIdOf, type MappingsName } from "./mappings.ts";
+
+/**
+ * The id that init has while it sets the container up: root's, or the program's where root isn't mapped. What init may do
+ * comes from the capabilities of its birth; an id it needs to make files at all, which have no owner otherwise.
+ */
+function ownerOf({ linux, process }: PlanInput["config"], name: MappingsName): number {
+  const mappings = linux?.[name] ?? [];
+  const isKnown = mappings.length > 0;
+  if (!isKnown || hostIdOf(mappings, 0) !== undefined) return 0;
+  return process?.user?.[name === "uidMappings" ? "uid" : "gid"] ?? 0;
+}
 
 /** Init becomes root of its user namespace: of a new one when the parent has written the maps. */
 export function becomeRoot({ config }: Pick<PlanInput, "config">): Step[] {
   if (!hasNamespace(config, "user")) return [];
   const fail = { code: "ID_MAPPING_FAILED", message: "cannot become root of the user namespace" } as const;
-  const hint = { EINVAL: "the mappings must map id 0 of the container" };
+  const hint = { EINVAL: "it isn't mapped there" };
   const place = (mappings: string) =>
     isNew(config, "user") ? `linux.${mappings}` : `${namespaceAt(config, "user")}.path`;
+  const [uid, gid] = [ownerOf(config, "uidMappings"), ownerOf(config, "gidMappings")];
   return [
     {
       call: "setresgid",
-      args: [0, 0, 0],
-      why: "root's group in the user namespace",
+      args: [gid, gid, gid],
+      why: gid === 0 ? "root's group in the user namespace" : "the program's group, as root's isn't mapped",
       at: place("gidMappings"),
       fail: { ...fail, hints: hint },
     },
     {
       call: "setresuid",
-      args: [0, 0, 0],
-      why: "root in the user namespace",
+      args: [uid, uid, uid],
+      why: uid === 0 ? "root in the user namespace" : "the program's user, as root isn't mapped",
       at: place("uidMappings"),
       fail: { ...fail, hints: hint },
     },
@@ -48,7 +62,8 @@ export function notDumpable(): Step[] {
 }
 
 /** Groups before gid before uid: each needs a right that the next one gives away. */
-export function setIds({ config, host }: PlanInput): Step[] {
+export function setIds(input: PlanInput): Step[] {
+  const { config } = input;
   const user = config.process?.user;
   const uid = user?.uid ?? 0;
   const gid = user?.gid ?? 0;
@@ -62,12 +77,11 @@ export function setIds({ config, host }: PlanInput): Step[] {
     message: `cannot set ${what}`,
     hints,
   });
-  // Without CAP_SETGID in the first user namespace, a mapping of one's own gid forbids setgroups for good.
-  const groupsDenied = isNew(config, "user") && host.uid !== 0 && groups.length === 0;
+  const isDenied = groups.length === 0 && groupsDenied(input);
   // One that is joined may forbid it too; nothing is lost then, see join.ts.
   const maybeDenied = hasNamespace(config, "user") && !isNew(config, "user") && groups.length === 0;
   return [
-    ...(groupsDenied
+    ...(isDenied
       ? []
       : [
           {
@@ -96,6 +110,38 @@ export function setIds({ config, host }: PlanInput): Step[] {
       fail: failure(`uid ${uid}`),
     },
   ];
+}
+
+/** What keeps the program from being who the config says, as far as the mappings of a new user namespace tell. */
+export function userProblems(input: PlanInput): Problem[] {
+  const { config } = input;
+  if (!isNew(config, "user")) return [];
+  const { uid, gid, additionalGids = [] } = config.process?.user ?? {};
+  const denied: Problem[] =
+    additionalGids.length > 0 && groupsDenied(input)
+      ? [
+          {
+            at: "process.user.additionalGids",
+            message: "can't be set: who maps only its own group has to give up setgroups(2)",
+            hint: "map a range of groups, which root has given to the caller in /etc/subgid",
+          },
+        ]
+      : [];
+  const ids: [string, MappingsName, number | undefined][] = [
+    ["uid", "uidMappings", uid],
+    ["gid", "gidMappings", gid],
+    ...additionalGids.map((id, i): [string, MappingsName, number] => [
+      `additionalGids[${i}]`,
+      "gidMappings",
+      id,
+    ]),
+  ];
+  const unmapped = ids.flatMap(([name, mappings, id = 0]): Problem[] =>
+    hostIdOf(config.linux?.[mappings] ?? [], id) === undefined
+      ? [{ at: `process.user.${name}`, message: `${id} isn't mapped by linux.${mappings}` }]
+      : [],
+  );
+  return [...denied, ...unmapped];
 }
 
 /** The umask that the program starts with: "if unspecified, the umask should not be changed from the calling process' umask". */

@@ -83,13 +83,3 @@ test("network devices are moved into a network namespace, new or joined", () => 
   expect(inLinux({ ...withNamespaces("mount"), netDevices })).toEqual(["linux.netDevices"]);
   expect(inLinux({ ...withNamespaces("mount", "network"), netDevices })).toEqual([]);
 });
-
-test("a user namespace maps root, or nobody could set the container up", () => {
-  const map = (containerID: number) => [{ containerID, hostID: 1000, size: 1 }];
-  const of = (uidMappings: unknown, gidMappings: unknown) =>
-    inLinux({ ...withNamespaces("mount", "user"), uidMappings, gidMappings });
-  expect(of(map(1), map(0))).toEqual(["linux.uidMappings"]);
-  expect(of(map(0), map(5))).toEqual(["linux.gidMappings"]);
-  expect(of(map(0), [...map(5), ...map(0)])).toEqual([]);
-  expect(of(undefined, [])).toEqual([]);
-});
