@@ -2,8 +2,9 @@
 import { openSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { joinCgroup, unifiedOf } from "../cgroup/directories.ts";
+import { KontenaError } from "../error.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
-import { readText } from "../kernel/files.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 import { syscall } from "../kernel/libc.ts";
 import { CONTAINER, CONTAINER_ROOT, type EnterInput } from "../plan/exec.ts";
 import type { Handle } from "../plan/handles.ts";
@@ -41,7 +42,7 @@ export function entranceOf(state: StoredState, options: EnterOptions, { own }: D
     const fd = own(syscall("openat", AT_FDCWD, root, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0));
     handles.push({ kind: "given", cell: CONTAINER_ROOT, fd });
   }
-  const types = namespacesOf(state.pid);
+  const types = namespacesOf(state);
   const unified = unifiedDirectory(state, options);
   const cgroupFd = unified === undefined || options.frozen ? undefined : own(openSync(unified, "r"));
   // Whatever was read of that pid until here is of the container's init, if that is alive still.
@@ -58,19 +59,31 @@ export function entranceOf(state: StoredState, options: EnterOptions, { own }: D
   };
 }
 
-/** CLONE_NEW* of the namespaces in which that process isn't beside this one. */
-function namespacesOf(pid: number): NamespaceType[] {
+/**
+ * The types of the namespaces in which the container's init isn't beside this process. Not to see them is not to have the
+ * right to enter them; taken for "the same", the program would run on the host.
+ */
+function namespacesOf({ id, pid, startTime }: StoredState): NamespaceType[] {
   const types = Object.keys(NAMESPACES) as NamespaceType[];
   const at = (process: number | string, file: string) => {
+    const path = `/proc/${process}/ns/${file}`;
     try {
-      return readlinkSync(`/proc/${process}/ns/${file}`);
-    } catch {
-      return "";
+      return readlinkSync(path);
+    } catch (error) {
+      const errno = codeOf(error);
+      // A kernel without this type of namespace.
+      if (errno === "ENOENT") return "";
+      if (!isAlive(pid, startTime)) throw diedEarly(": the container has just ended");
+      throw new KontenaError("PERMISSION", `cannot enter container ${id}: it is another user's`, {
+        errno,
+        path,
+        hint: "act as the container's owner or as root",
+      });
     }
   };
   return types.filter((type) => {
-    const theirs = at(pid, NAMESPACES[type].file);
-    return theirs !== "" && theirs !== at("self", NAMESPACES[type].file);
+    const { file } = NAMESPACES[type];
+    return at(pid, file) !== at("self", file);
   });
 }
 

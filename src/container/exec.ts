@@ -124,6 +124,7 @@ function toExecInput(
   const namespaces = entrance.types.map((type) => ({ type, path: `/proc/${state.pid}/ns` }));
   return {
     ...entrance.input,
+    ...(config.process?.user === undefined ? {} : { user: config.process.user }),
     // Parameters of the kernel were set for the container already.
     config: {
       ...config,

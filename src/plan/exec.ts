@@ -2,6 +2,8 @@
  * Another process in a container (`kontena exec`): born outside, it joins the container's cgroup and namespaces, and then
  * becomes its program by the same steps as a container's first one.
  */
+
+import type { User } from "../../spec/process.ts";
 import { SOCKET } from "../init/encode.ts";
 import { cell, type Pause, type Step } from "../init/step.ts";
 import { sweep } from "./destination.ts";
@@ -35,6 +37,8 @@ export interface EnterInput {
   chroot: boolean;
   /** The container's cgroups of v1, which the process enters by itself. */
   cgroups: readonly (Hierarchy & { tasks: string })[];
+  /** That of the container's own program. */
+  user?: User;
 }
 
 export type ExecInput = PlanInput & EnterInput;
@@ -111,7 +115,7 @@ export function planExec(input: ExecInput, handles: Handle[]): Pick<Plan, "handl
       // Outside, where /proc is the host's (CVE-2019-16884): labels wait for the program's execve, whatever is entered before.
       phase("procfs", throughProcfs(input, true)),
       phase("enter", enterContainer(input)),
-      phase("user", hasNamespace(input.config, "user") ? becomeRoot(input) : []),
+      phase("user", hasNamespace(input.config, "user") ? becomeRoot(input, input.user) : []),
       phase("inherited", inherited()),
       phase("terminal", terminalInside(input)),
       phase("keyring", sessionKeyring(input)),

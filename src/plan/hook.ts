@@ -74,7 +74,7 @@ export function planHook(input: HookInput, handles: Handle[]): Pick<Plan, "handl
       phase("birth", [BORN]),
       phase("cgroup", enterCgroups(enter?.cgroups ?? [])),
       phase("enter", inside),
-      phase("user", enter === undefined ? [] : becomeRoot(process)),
+      phase("user", enter === undefined ? [] : becomeRoot(process, config.process?.user)),
       phase("inherited", inherited()),
       phase("streams", streams(input.at)),
       phase("signals", signals(process)),

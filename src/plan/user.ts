@@ -1,4 +1,6 @@
 /** Ids: root of a new user namespace first, the program's own at the end (config.md, "User"; user_namespaces(7)). */
+import type { Config } from "../../spec/config.ts";
+import type { User } from "../../spec/process.ts";
 import type { Problem } from "../error.ts";
 import { cell, type Step, struct } from "../init/step.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
@@ -6,25 +8,33 @@ import { CALLERS_UMASK } from "./inherited.ts";
 import { hasNamespace, isNew, namespaceAt, type PlanInput } from "./input.ts";
 import { groupsDenied, hostIdOf, type MappingsName } from "./mappings.ts";
 
+type Ids = Pick<User, "uid" | "gid">;
+
 /**
  * The id that init has while it sets the container up: root's, or the program's where root isn't mapped. What init may do
  * comes from the capabilities of its birth; an id it needs to make files at all, which have no owner otherwise.
  */
-function ownerOf({ linux, process }: PlanInput["config"], name: MappingsName): number {
+function ownerOf({ linux }: Config, name: MappingsName, user: Ids | undefined): number {
   const mappings = linux?.[name] ?? [];
   const isKnown = mappings.length > 0;
   if (!isKnown || hostIdOf(mappings, 0) !== undefined) return 0;
-  return process?.user?.[name === "uidMappings" ? "uid" : "gid"] ?? 0;
+  return user?.[name === "uidMappings" ? "uid" : "gid"] ?? 0;
 }
 
-/** Init becomes root of its user namespace: of a new one when the parent has written the maps. */
-export function becomeRoot({ config }: Pick<PlanInput, "config">): Step[] {
+/**
+ * Init becomes root of its user namespace: of a new one when the parent has written the maps.
+ * @param user of the container's own program, who takes root's place where that isn't mapped
+ */
+export function becomeRoot(
+  { config }: Pick<PlanInput, "config">,
+  user: Ids | undefined = config.process?.user,
+): Step[] {
   if (!hasNamespace(config, "user")) return [];
   const fail = { code: "ID_MAPPING_FAILED", message: "cannot become root of the user namespace" } as const;
   const hint = { EINVAL: "it isn't mapped there" };
   const place = (mappings: string) =>
     isNew(config, "user") ? `linux.${mappings}` : `${namespaceAt(config, "user")}.path`;
-  const [uid, gid] = [ownerOf(config, "uidMappings"), ownerOf(config, "gidMappings")];
+  const [uid, gid] = [ownerOf(config, "uidMappings", user), ownerOf(config, "gidMappings", user)];
   return [
     {
       call: "setresgid",

@@ -58,6 +58,11 @@ const REQUIREMENTS = {
     there: () => existsSync("/sys/fs/cgroup/cgroup.controllers"),
     from: "a host with cgroup v2 alone; test/lab",
   },
+  strace: { there: () => Bun.which("strace") !== null, from: "Debian's strace" },
+  uidmap: {
+    there: () => Bun.which("newuidmap") !== null && existsSync("/etc/subuid"),
+    from: "Debian's uidmap",
+  },
   "user namespaces": {
     there: () => Number(readOr("/proc/sys/user/max_user_namespaces", "0")) > 0,
     from: "the kernel",

@@ -1,0 +1,119 @@
+/** Containers of a user without root's rights: with its own id alone, and with the ids that /etc/subuid and /etc/subgid give it. */
+import { afterAll, describe, expect } from "bun:test";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
+import { openBox, statusFields, type TestConfig, until } from "./helpers.ts";
+import { FALLBACK, FIRST, good, OWN, RANGES, secondUser, test, USER } from "./second-user.ts";
+
+const box = openBox("rootless");
+const { asUser, bundleOf, runAs, runtimeDirectory, forget } = secondUser(box);
+afterAll(forget);
+
+describe.each([
+  ["its own id", OWN],
+  ["ranges of ids", RANGES],
+] as const)("with %s", (name, mappings) => {
+  const hasRanges = name !== "its own id";
+
+  test.each([
+    ["XDG_RUNTIME_DIR", { XDG_RUNTIME_DIR: runtimeDirectory }, join(runtimeDirectory, "kontena")],
+    ["no environment at all", {}, FALLBACK],
+  ] as const)("a user has the whole lifecycle: %s", async (_, env, root) => {
+    const by = asUser({ env });
+    const k = (...args: string[]) => box.kontena(args, by);
+    const b = bundleOf([...mappings], {
+      args: "trap 'exit 3' TERM; echo ready >/ready; while :; do sleep 0.1; done",
+    });
+    good(k("create", "--bundle", b.directory, b.id));
+    expect(JSON.parse(good(k("state", b.id)))).toMatchObject({ id: b.id, status: "created" });
+    expect(statSync(root)).toMatchObject({ uid: USER, mode: 0o40700 });
+    good(k("start", b.id));
+    await until("it runs", () => existsSync(join(b.rootfs, "ready")));
+    expect(good(k("list"))).toMatch(new RegExp(`${b.id} +\\d+ +running`));
+    expect(good(k("ps", b.id))).toContain("trap");
+    expect(good(k("exec", b.id, "id"))).toBe("uid=0 gid=0\n");
+    expect(good(k("exec", "--tty", b.id, "sh", "-c", "test -t 1 && echo terminal"))).toBe("terminal\r\n");
+    const other = k("exec", "--user", "1000:7", b.id, "id");
+    if (hasRanges) expect(good(other)).toBe("uid=1000 gid=7\n");
+    else expect(other.stderr).toContain("the id isn't mapped in the user namespace");
+    expect(k("run", "--bundle", b.directory, b.id).stderr).toContain(`container with id exists: ${b.id}`);
+    good(k("kill", b.id, "TERM"));
+    await until("it has stopped", () => k("state", b.id).stdout.includes('"stopped"'));
+    good(k("delete", b.id));
+    expect(existsSync(join(root, b.id))).toBe(false);
+  });
+
+  test("the program has exactly the mappings and rights of the config", () => {
+    const b = bundleOf([...mappings], {
+      args: ["cat", "/proc/self/uid_map", "/proc/self/gid_map", "/proc/self/setgroups", "/proc/self/status"],
+    });
+    const stdout = good(runAs(b));
+    const lines = stdout
+      .split("\n")
+      .filter((line) => /^[\d ]+$/.test(line))
+      .map((line) => line.trim().split(/ +/).map(Number));
+    const wanted = mappings.map((m) => [m.containerID, m.hostID, m.size]);
+    expect(lines).toEqual([...wanted, ...wanted]);
+    expect(stdout).toContain(hasRanges ? "\nallow\n" : "\ndeny\n");
+    const status = statusFields(stdout);
+    expect(status).toMatchObject({
+      Uid: "0\t0\t0\t0",
+      Groups: " ",
+      CapEff: "0000000020000420",
+      CapAmb: "0000000000000000",
+    });
+  });
+
+  test("files belong to the host's ids that the mappings say", () => {
+    const program = hasRanges ? { uid: 5001, gid: 7 } : { uid: 0, gid: 0 };
+    const b = bundleOf([...mappings], {
+      args: ["touch", "/open/file"],
+      fill: (rootfs) => mkdirSync(join(rootfs, "open"), { mode: 0o777 }),
+      patch: (config) => {
+        config.process.user = { ...program, umask: 0 };
+      },
+    });
+    Bun.spawnSync(["chmod", "777", join(b.rootfs, "open")]);
+    good(runAs(b));
+    const { uid, gid } = statSync(join(b.rootfs, "open/file"));
+    expect({ uid, gid }).toEqual(
+      hasRanges ? { uid: FIRST + 1001, gid: FIRST + 6 } : { uid: USER, gid: USER },
+    );
+  });
+
+  test("hooks run as the user, and as root of the container", () => {
+    const b = bundleOf([...mappings], {
+      args: ["cat", "/inside"],
+      patch: (config, directory) => {
+        const hook = (path: string, script: string) => [{ path, args: ["sh", "-c", script] }];
+        config.hooks = {
+          createRuntime: hook("/bin/sh", `id -u >${directory}/outside`),
+          startContainer: hook("/bin/sh", "id -u >/inside; readlink /proc/self/ns/user >>/inside"),
+        };
+      },
+    });
+    const [uid, namespace] = good(runAs(b)).split("\n");
+    expect(uid).toBe("0");
+    expect(namespace).toMatch(/^user:/);
+    expect(readFileSync(join(b.directory, "outside"), "utf8")).toBe(`${USER}\n`);
+  });
+});
+
+describe("additional groups", () => {
+  const groups = (config: TestConfig) => {
+    config.process.user = { uid: 0, gid: 0, additionalGids: [5, 6] };
+  };
+
+  test("are the program's where ranges of groups are mapped", () => {
+    expect(good(runAs(bundleOf(RANGES, { args: ["id", "-G"], patch: groups })))).toBe("0 5 6\n");
+  });
+
+  test("are refused with a single mapping, since the kernel wants setgroups denied for it", () => {
+    const { status, stderr } = runAs(bundleOf(OWN, { patch: groups }));
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      "process.user.additionalGids: can't be set: who maps only its own group has to give up setgroups(2)",
+    );
+    expect(stderr).toContain("process.user.additionalGids[0]: 5 isn't mapped by linux.gidMappings");
+  });
+});
