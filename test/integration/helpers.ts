@@ -41,7 +41,7 @@ setDefaultTimeout(6 * HANGS_MS);
 
 const BUSYBOX = "/bin/busybox";
 const APPLETS =
-  "sh cat echo env false hostname id ls mkdir mount pwd readlink sleep stat tail test touch true umask wc";
+  "sh cat echo env false hostname id ls mkdir mount pwd readlink sleep stat tail test touch true umask usleep wc";
 
 /** What a machine may lack, and where it comes from. */
 const REQUIREMENTS = {
@@ -135,6 +135,8 @@ export interface RunOptions {
   before?: string[];
   /** Global options instead of `--root` of this file. */
   globals?: string[];
+  /** Another program in the place of the built executable. */
+  program?: readonly string[];
 }
 
 export interface Finished {
@@ -201,7 +203,10 @@ export function openBox(name: string) {
     return { id, directory: place, rootfs, config };
   }
 
-  function prepare(args: string[], { env, cwd, stdin, before = [], globals }: RunOptions) {
+  function prepare(
+    args: string[],
+    { env, cwd, stdin, before = [], globals, program = [KONTENA] }: RunOptions,
+  ) {
     const files = join(directory, `io-${++count}`);
     mkdirSync(files);
     if (stdin !== undefined) writeFileSync(join(files, "in"), stdin);
@@ -212,7 +217,7 @@ export function openBox(name: string) {
     ] as [number, number, number];
     const output = () => readFileSync(join(files, "out"), "utf8");
     const errors = () => readFileSync(join(files, "err"), "utf8");
-    const command = [...before, KONTENA, ...(globals ?? ["--root", root]), ...args];
+    const command = [...before, ...program, ...(globals ?? ["--root", root]), ...args];
     const options = { env: env ?? { PATH }, cwd: cwd ?? directory, stdio };
     const release = () => {
       for (const fd of stdio) closeSync(fd);
