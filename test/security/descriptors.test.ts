@@ -21,6 +21,7 @@ import {
   testNeeding,
   until,
 } from "../integration/helpers.ts";
+import { sameIds } from "./hostile.ts";
 import { type Weakening, WITHOUT, weakened } from "./weakened.ts";
 
 const box = openBox("descriptors");
@@ -61,12 +62,9 @@ const spying = (act: string) =>
      ${act}
    done; usleep 2000; done`;
 
-/** The container's root is root of the machine as well, as everyone is for a runtime of a user who has one id. */
 function allRights(config: TestConfig): void {
   config.root.readonly = false;
-  config.linux.namespaces?.push({ type: "user" });
-  config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
-  config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
+  sameIds(config);
   const all = ["CAP_SYS_PTRACE", "CAP_SYS_ADMIN", "CAP_DAC_OVERRIDE", "CAP_KILL"];
   config.process.capabilities = { bounding: all, effective: all, permitted: all };
 }
