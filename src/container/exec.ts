@@ -15,7 +15,7 @@ import { type ExecOptions, processOf } from "./exec-process.ts";
 import { forwardSignals } from "./forward.ts";
 import { gatherHost } from "./host.ts";
 import { checkPreserved } from "./input.ts";
-import { type Launched, type Launching, launch } from "./launch.ts";
+import { type Launched, type Launching, type LaunchOptions, launch } from "./launch.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writePidFile } from "./pid-file.ts";
 import { checkWorkingDirectory, readMemory, tellProgram } from "./results.ts";
@@ -97,7 +97,7 @@ export function execute(runtime: Runtime, id: string, options: ExecOptions): Lau
   checkPreserved({ preserveFds });
   const descriptors = ownDescriptors(preserveFds);
   try {
-    return enter(runtime, directory, running, options, descriptors);
+    return launch(prepareExec(runtime, directory, running, options, descriptors), descriptors);
   } finally {
     descriptors.closeAll();
   }
@@ -145,47 +145,45 @@ function toExecInput(
 /** Loaded for the few containers that have use for it. */
 const rdt = () => require("./rdt.ts") as typeof import("./rdt.ts");
 
-function enter(
+/** What is decided before the process is born. @throws KontenaError */
+export function prepareExec(
   runtime: Runtime,
   directory: string,
   state: StoredState,
   options: ExecOptions,
   descriptors: Descriptors,
-): Launched {
+): LaunchOptions {
   const { cgroup, ignorePaused = false } = options;
   const where = { frozen: ignorePaused, ...(cgroup === undefined ? {} : { cgroup }) };
   const entrance = entranceOf(state, where, descriptors);
   const input = withFilter(runtime, toExecInput(state, storedConfig(directory), options, entrance));
   checkConsole(input.config, options);
   const consoleFd = openConsole(input.config, options, descriptors);
-  return launch(
-    {
-      ...(consoleFd === undefined ? {} : { consoleFd }),
-      plan: planExec(input, [...entrance.handles, ...terminalHandles(input)]),
-      preserveFds: input.preserveFds,
-      lastCap: input.host.lastCap,
-      ...(entrance.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
-      born(pid) {
-        entrance.join(pid);
-        setOomScoreAdj(input, pid);
-        raiseLimits(input, pid);
-        if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
-        if (hasOtherUser(input)) giveStreams(input);
-      },
-      at: {
-        [FOUND.pause]: ({ encoded, planFd, pid, pidfd }) => {
-          const memory = readMemory(encoded, planFd);
-          checkWorkingDirectory(input, encoded, memory);
-          tellProgram(input, encoded, memory, planFd);
-          // Before the program runs: what fails here is the end of the process.
-          if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, pidfd, descriptors);
-          if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
-        },
-      },
-      last: (launching, goOn) => lastBatch(input, state, launching, goOn),
+  return {
+    ...(consoleFd === undefined ? {} : { consoleFd }),
+    plan: planExec(input, [...entrance.handles, ...terminalHandles(input)]),
+    preserveFds: input.preserveFds,
+    lastCap: input.host.lastCap,
+    ...(entrance.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
+    born(pid) {
+      entrance.join(pid);
+      setOomScoreAdj(input, pid);
+      raiseLimits(input, pid);
+      if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
+      if (hasOtherUser(input)) giveStreams(input);
     },
-    descriptors,
-  );
+    at: {
+      [FOUND.pause]: ({ encoded, planFd, pid, pidfd }) => {
+        const memory = readMemory(encoded, planFd);
+        checkWorkingDirectory(input, encoded, memory);
+        tellProgram(input, encoded, memory, planFd);
+        // Before the program runs: what fails here is the end of the process.
+        if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, pidfd, descriptors);
+        if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);
+      },
+    },
+    last: (launching, goOn) => lastBatch(input, state, launching, goOn),
+  };
 }
 
 /** When the seccomp filter has an agent, it gets its listener as soon as that is there. */

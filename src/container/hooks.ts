@@ -11,11 +11,11 @@ import { SIGKILL } from "../kernel/consts/signal.ts";
 import { readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { planHook, STREAMS } from "../plan/hook.ts";
-import { ownDescriptors } from "./birth.ts";
+import { type Descriptors, ownDescriptors } from "./birth.ts";
 import type { StoredState } from "./directory.ts";
 import { type Entrance, entranceOf } from "./enter.ts";
 import { gatherHost } from "./host.ts";
-import { launch } from "./launch.ts";
+import { type LaunchOptions, launch } from "./launch.ts";
 import type { ContainerState } from "./state.ts";
 import { awaitEnd, openPidfd, poll, reap } from "./wait.ts";
 
@@ -56,34 +56,12 @@ export function runPoststop(
   });
 }
 
-function runHook(hook: Hook, name: HookName, at: string, { config, state, stored }: HookOptions): void {
-  const inside = INSIDE.includes(name);
+function runHook(hook: Hook, name: HookName, at: string, options: HookOptions): void {
   const descriptors = ownDescriptors(0);
   try {
-    const stream = (label: string) => descriptors.own(syscall("memfd_create", label, MFD.MFD_CLOEXEC));
-    const [input, said] = [stream("state"), stream("hook")];
-    writeAt(input, JSON.stringify(inside ? { ...state, pid: pidInside(stored.pid) } : state));
-    const entrance = inside ? entranceOf(stored, {}, descriptors) : undefined;
-    const streams = STREAMS.map((cell, i) => ({ kind: "given" as const, cell, fd: i === 0 ? input : said }));
-    const host = { ...gatherHost(), sources: {} };
-    const cwd = inside ? (name === "createContainer" ? state.rootfs : "/") : state.bundle;
-    const plan = planHook(
-      {
-        ...{ hook, at, cwd, host },
-        config: withTypes(config, entrance),
-        ...(entrance === undefined ? {} : { enter: entrance.input }),
-      },
-      [...(entrance?.handles ?? []), ...streams],
-    );
-    const { pid, pidfd } = launch(
-      {
-        ...{ plan, preserveFds: 0, lastCap: host.lastCap },
-        ...(entrance?.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
-        born: (born) => entrance?.join(born),
-      },
-      descriptors,
-    );
-    const init = AWAITED.includes(name) ? [descriptors.own(openPidfd(stored.pid))] : [];
+    const { said, ...prepared } = prepareHook(hook, name, at, options, descriptors);
+    const { pid, pidfd } = launch(prepared, descriptors);
+    const init = AWAITED.includes(name) ? [descriptors.own(openPidfd(options.stored.pid))] : [];
     const ended = awaitHook(pid, pidfd, hook.timeout, init);
     if (ended === undefined) return;
     throw new KontenaError("HOOK_FAILED", `the ${name} hook ${hook.path} failed: ${ended}`, {
@@ -94,6 +72,37 @@ function runHook(hook: Hook, name: HookName, at: string, { config, state, stored
   } finally {
     descriptors.closeAll();
   }
+}
+
+/** What is decided before the hook's process is born; `said` is where its output goes. @throws KontenaError */
+export function prepareHook(
+  hook: Hook,
+  name: HookName,
+  at: string,
+  { config, state, stored }: HookOptions,
+  descriptors: Descriptors,
+): LaunchOptions & { said: number } {
+  const stream = (label: string) => descriptors.own(syscall("memfd_create", label, MFD.MFD_CLOEXEC));
+  const [input, said] = [stream("state"), stream("hook")];
+  const inside = INSIDE.includes(name);
+  writeAt(input, JSON.stringify(inside ? { ...state, pid: pidInside(stored.pid) } : state));
+  const entrance = inside ? entranceOf(stored, {}, descriptors) : undefined;
+  const streams = STREAMS.map((cell, i) => ({ kind: "given" as const, cell, fd: i === 0 ? input : said }));
+  const host = { ...gatherHost(), sources: {} };
+  const cwd = inside ? (name === "createContainer" ? state.rootfs : "/") : state.bundle;
+  const plan = planHook(
+    {
+      ...{ hook, at, cwd, host },
+      config: withTypes(config, entrance),
+      ...(entrance === undefined ? {} : { enter: entrance.input }),
+    },
+    [...(entrance?.handles ?? []), ...streams],
+  );
+  return {
+    ...{ plan, said, preserveFds: 0, lastCap: host.lastCap },
+    ...(entrance?.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
+    born: (born) => entrance?.join(born),
+  };
 }
 
 /** Which namespaces it isn't beside the runtime in: the planner asks for the user namespace. */

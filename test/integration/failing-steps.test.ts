@@ -3,18 +3,26 @@
  * own, and nothing of the container may be left.
  */
 import { expect } from "bun:test";
-import { chownSync, closeSync, existsSync, readdirSync, readFileSync } from "node:fs";
+import { chownSync, closeSync, existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import { type Descriptors, ownDescriptors } from "../../src/container/birth.ts";
+import { type ConsoleOptions, openForeground } from "../../src/container/console-socket.ts";
 import { createPrepared } from "../../src/container/create.ts";
 import { remove } from "../../src/container/delete.ts";
+import { loadState, type StoredState, storedConfig } from "../../src/container/directory.ts";
+import { prepareExec } from "../../src/container/exec.ts";
+import { prepareHook } from "../../src/container/hooks.ts";
+import { type LaunchOptions, launch } from "../../src/container/launch.ts";
 import { type Prepared, prepare } from "../../src/container/prepare.ts";
 import { openRuntime } from "../../src/container/runtime.ts";
 import { start } from "../../src/container/start.ts";
+import { toState } from "../../src/container/state.ts";
+import { endInit } from "../../src/container/wait.ts";
 import { exitStatus, KontenaError } from "../../src/error.ts";
 import type { Call, Outcome, Step } from "../../src/init/step.ts";
 import { errnoText } from "../../src/kernel/errno.ts";
 import type { Plan } from "../../src/plan/order.ts";
-import { cgroupsNamed, openBox, type TestBundle, type TestConfig, test } from "./helpers.ts";
+import { cgroupsNamed, openBox, readOr, type TestBundle, type TestConfig, test, until } from "./helpers.ts";
 
 const box = openBox("failing");
 const runtime = openRuntime({ root: box.root, warn: () => {}, debug: () => {} });
@@ -50,7 +58,7 @@ function mapCalls(
   });
 }
 
-function mapPlan(plan: Plan, visit: (place: Place) => Call): Plan {
+function mapPlan<T extends Pick<Plan, "create" | "start">>(plan: T, visit: (place: Place) => Call): T {
   let number = 0;
   const part = (name: "create" | "start") =>
     plan[name].map(({ phase, steps }) => ({
@@ -62,7 +70,7 @@ function mapPlan(plan: Plan, visit: (place: Place) => Call): Plan {
   return { ...plan, create: part("create"), start: part("start") };
 }
 
-function placesOf(plan: Plan): Place[] {
+function placesOf(plan: Pick<Plan, "create" | "start">): Place[] {
   const places: Place[] = [];
   mapPlan(plan, (place) => {
     places.push(place);
@@ -103,7 +111,7 @@ interface Told {
   errno: string | undefined;
   exit: number;
   /** The command that failed. */
-  part: "create" | "start";
+  part: "create" | "start" | undefined;
 }
 
 function told(error: unknown, part: Told["part"]): Told {
@@ -134,7 +142,17 @@ interface Outcomes {
 
 /** Creates and starts with one call failing. */
 function runWith(bundle: TestBundle, id: string, number: number): Outcomes {
-  const options = { id, bundle: bundle.directory };
+  const descriptors = ownDescriptors(0);
+  try {
+    const consoleFd = bundle.config.process.terminal ? openForeground(descriptors).theirs : undefined;
+    return runIn(bundle, id, number, consoleFd === undefined ? {} : { consoleFd });
+  } finally {
+    descriptors.closeAll();
+  }
+}
+
+function runIn(bundle: TestBundle, id: string, number: number, console: ConsoleOptions): Outcomes {
+  const options = { id, bundle: bundle.directory, ...console };
   const prepared: Prepared = prepare(runtime, options);
   let wanted: Told | undefined;
   const plan = mapPlan(prepared.plan, (place) => {
@@ -159,22 +177,27 @@ function runWith(bundle: TestBundle, id: string, number: number): Outcomes {
   }
 }
 
-/** Fails every step that can fail; gives the labels of those off the usual way that were reached. */
+/** Fails every step of a container's plan that can fail. */
 function failEach(patch: (config: TestConfig, directory: string) => void): string[] {
   const bundle = box.bundle({ args: ["sleep", "1000"], patch });
-  // Once without a failure: what is mapped and opened once a process is there now, and the plan works at all.
-  expect(runWith(bundle, box.next(), -1).got).toBeUndefined();
-
   const places = placesOf(prepare(runtime, { id: box.next(), bundle: bundle.directory }).plan);
-  // Whatever they say, the plan goes on: looking for the program, and giving up what can't be given up.
-  const canFail = places.filter(({ call }) => call.otherwise === undefined);
-  expect(canFail.length).toBeGreaterThan(100);
+  expect(places.length).toBeGreaterThan(100);
+  return failEachOf(places, (id, number) => runWith(bundle, id, number));
+}
+
+/** Fails every step that can fail; gives the labels of those off the usual way that were reached. */
+function failEachOf(places: readonly Place[], run: (id: string, number: number) => Outcomes): string[] {
+  // Once without a failure: what is mapped and opened once a process is there now, and the plan works at all.
+  expect(run(box.next(), -1).got).toBeUndefined();
+  // Whatever they say, the plan goes on: looking for the program, and giving up what can't be given up. And the first stage of a
+  // birth can't be kept from ending.
+  const canFail = places.filter(({ call }) => call.otherwise === undefined && call.call !== "exit_group");
   const wrong: Record<string, unknown> = {};
   const reached: string[] = [];
   for (const place of canFail) {
     const id = box.next();
     const before = left(id);
-    const { got, wanted } = runWith(bundle, id, place.number);
+    const { got, wanted } = run(id, place.number);
     if (got !== undefined && place.aside) reached.push(labelOf(place));
     if (got === undefined && !place.aside) wrong[labelOf(place)] = "nothing failed";
     if (got !== undefined && !Bun.deepEquals(got, wanted)) wrong[labelOf(place)] = { got, wanted };
@@ -220,6 +243,125 @@ test(
     });
     // Devices can't be made there: the host's are bound instead.
     expect(reached.filter((label) => label.includes("mknodat"))).not.toEqual([]);
+  },
+  LONG_MS,
+);
+
+/** A process in namespaces of its own; the container that joins its pid namespace is born in two stages. */
+async function withHolder(use: (path: string) => void): Promise<void> {
+  const holder = Bun.spawn(["unshare", "--pid", "--ipc", "--fork", "--kill-child", "sleep", "100000"]);
+  const child = () => readOr(`/proc/${holder.pid}/task/${holder.pid}/children`, "").trim();
+  try {
+    await until("the namespaces are there", () => child() !== "");
+    use(`/proc/${child()}/ns`);
+  } finally {
+    holder.kill("SIGKILL");
+    await holder.exited;
+  }
+}
+
+function withMuch(config: TestConfig, directory: string, joined: string): void {
+  const { linux, process } = config;
+  const others = (linux.namespaces ?? []).filter(({ type }) => type !== "pid" && type !== "ipc");
+  linux.namespaces = [
+    ...others,
+    { type: "time" },
+    { type: "pid", path: `${joined}/pid` },
+    { type: "ipc", path: `${joined}/ipc` },
+  ];
+  linux.maskedPaths = ["/proc/tty"];
+  linux.readonlyPaths = ["/proc/sys"];
+  linux.timeOffsets = { monotonic: { secs: 7 } };
+  linux.personality = { domain: "LINUX32" };
+  linux.sysctl = { "net.ipv4.ip_forward": "1" };
+  linux.devices = [{ type: "c", path: "/dev/mine", major: 1, minor: 3, uid: 7 }];
+  linux.seccomp = {
+    defaultAction: "SCMP_ACT_ALLOW",
+    syscalls: [{ names: ["swapon"], action: "SCMP_ACT_ERRNO" }],
+  };
+  process.terminal = true;
+  process.consoleSize = { height: 30, width: 100 };
+  process.user = { uid: 1000, gid: 1000 };
+  process.scheduler = { policy: "SCHED_BATCH", nice: 3 };
+  process.ioPriority = { class: "IOPRIO_CLASS_BE", priority: 5 };
+  // There from the first time on: a plan depends on it.
+  for (const name of ["bound", "copied"]) mkdirSync(join(directory, "rootfs", name));
+  config.mounts.push(
+    { destination: "/bound", type: "bind", source: join(directory, "rootfs/bin"), options: ["rbind", "ro"] },
+    { destination: "/copied", type: "tmpfs", source: "tmpfs", options: ["tmpcopyup", "size=64k"] },
+  );
+}
+
+test(
+  "each step of a plan with much more in it, failing, is told as itself and leaves nothing",
+  async () => {
+    await withHolder((joined) => {
+      failEach((config, directory) => withMuch(config, directory, joined));
+    });
+  },
+  LONG_MS,
+);
+
+/** Launches with one call failing; a process that runs all the same is ended. */
+function launchWith(prepared: (descriptors: Descriptors) => LaunchOptions, number: number): Outcomes {
+  const descriptors = ownDescriptors(0);
+  let wanted: Told | undefined;
+  try {
+    const options = prepared(descriptors);
+    const plan = mapPlan(options.plan, (place) => {
+      if (place.number !== number) return place.call;
+      wanted = { ...expected(place), part: undefined };
+      return failing(place.call);
+    });
+    const { pid, pidfd } = launch({ ...options, plan }, descriptors);
+    endInit(pid, pidfd);
+    closeSync(pidfd);
+    return { got: undefined, wanted };
+  } catch (error) {
+    return { got: told(error, undefined), wanted };
+  } finally {
+    descriptors.closeAll();
+  }
+}
+
+/** The same for each call of the plan. */
+function failEachLaunched(prepared: (descriptors: Descriptors) => LaunchOptions): void {
+  const descriptors = ownDescriptors(0);
+  const places = placesOf(prepared(descriptors).plan);
+  descriptors.closeAll();
+  expect(places.length).toBeGreaterThan(20);
+  failEachOf(places, (_, number) => launchWith(prepared, number));
+}
+
+test(
+  "each step of exec and of a hook inside, failing, is told as itself and leaves nothing",
+  () => {
+    const bundle = box.bundle({
+      args: ["sleep", "1000"],
+      patch: (config) => {
+        config.process.user = { uid: 1000, gid: 1000, additionalGids: [10] };
+        config.process.noNewPrivileges = true;
+        config.linux.seccomp = {
+          defaultAction: "SCMP_ACT_ALLOW",
+          syscalls: [{ names: ["swapon"], action: "SCMP_ACT_ERRNO" }],
+        };
+      },
+    });
+    expect(box.run(bundle, "--detach").status).toBe(0);
+    const { directory, state } = loadState(runtime, bundle.id);
+    const stored = state as StoredState;
+    failEachLaunched((descriptors) =>
+      prepareExec(runtime, directory, stored, { args: ["sleep", "1000"] }, descriptors),
+    );
+    const hook = { path: "/bin/sleep", args: ["sleep", "1000"] };
+    const options = {
+      config: storedConfig(directory),
+      stored,
+      state: { ...toState(directory, bundle.id, stored), pid: stored.pid },
+    };
+    failEachLaunched((descriptors) =>
+      prepareHook(hook, "startContainer", "hooks.startContainer[0]", options, descriptors),
+    );
   },
   LONG_MS,
 );
