@@ -10,6 +10,7 @@ import { describe, flagNames, toText } from "../plan/describe.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { Mapped } from "../plan/idmap.ts";
 import { isNew, type PlanInput } from "../plan/input.ts";
+import { groupsDenied, MAPPINGS, takesHelper } from "../plan/mappings.ts";
 import { netDevices } from "../plan/network.ts";
 import { limits } from "../plan/rlimits.ts";
 import { type CreateOptions, type Prepared, prepare } from "./prepare.ts";
@@ -72,15 +73,30 @@ function limitSteps({ config, host }: PlanInput): { phase: string; what: string;
   ];
 }
 
+function mappingSteps(input: PlanInput): { phase: string; what: string; at: string }[] {
+  if (!isNew(input.config, "user")) return [];
+  const denied = {
+    phase: "birth",
+    what: "write deny to the process's setgroups, without which the kernel takes no gid_map from this caller",
+    at: "linux.gidMappings",
+  };
+  const written = MAPPINGS.map((name) => {
+    const ranges = (input.config.linux?.[name] ?? []).map((m) => `${m.containerID} ${m.hostID} ${m.size}`);
+    const [file, helper] = name === "uidMappings" ? ["uid_map", "newuidmap"] : ["gid_map", "newgidmap"];
+    const by = takesHelper(input, name) ? `, by ${helper}` : "";
+    return {
+      phase: "birth",
+      what: `write ${ranges.join(", ")} to the process's ${file}${by}`,
+      at: `linux.${name}`,
+    };
+  });
+  return [...(groupsDenied(input) ? [denied] : []), ...written];
+}
+
 /** What the runtime's own process does around init's batches, in words. */
 function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?: string }[] {
   const { config, cgroupPath, host } = input;
   const flags = flagNames(plan.namespaces, CLONE);
-  const mappings = (["uidMappings", "gidMappings"] as const).map((name) => ({
-    phase: "birth",
-    what: `write ${(config.linux?.[name] ?? []).map((m) => `${m.containerID} ${m.hostID} ${m.size}`).join(", ")} to the process's ${name === "uidMappings" ? "uid_map" : "gid_map"}`,
-    at: `linux.${name}`,
-  }));
   const raised = limits(input).filter((l) => l.at !== undefined);
   const { seccomp } = input;
   return [
@@ -121,7 +137,7 @@ function ownSteps({ input, plan }: Prepared): { phase: string; what: string; at?
           },
         ]
       : []),
-    ...(isNew(config, "user") ? mappings : []),
+    ...mappingSteps(input),
     ...(config.process?.oomScoreAdj === undefined
       ? []
       : [

@@ -71,6 +71,8 @@ export function notDumpable(): Step[] {
   ];
 }
 
+const NO_SETGROUPS = "a user namespace that maps only its maker's own group forbids setgroups(2)";
+
 /** Groups before gid before uid: each needs a right that the next one gives away. */
 export function setIds(input: PlanInput): Step[] {
   const { config } = input;
@@ -100,9 +102,10 @@ export function setIds(input: PlanInput): Step[] {
             why: "exactly these additional groups",
             at: "process.user.additionalGids",
             ...(maybeDenied ? { on: { EPERM: "next" } } : {}),
-            fail: failure(
-              groups.length === 0 ? "an empty list of groups" : `the groups ${groups.join(", ")}`,
-            ),
+            fail: {
+              ...failure(groups.length === 0 ? "an empty list of groups" : `the groups ${groups.join(", ")}`),
+              hints: hasNamespace(config, "user") ? { ...hints, EPERM: NO_SETGROUPS } : hints,
+            },
           } satisfies Step,
         ]),
     {

@@ -3,7 +3,7 @@ import { afterAll, describe, expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { openBox, statusFields, type TestConfig, until } from "./helpers.ts";
-import { FALLBACK, FIRST, good, OWN, RANGES, secondUser, test, USER } from "./second-user.ts";
+import { FALLBACK, FIRST, good, NAME, OWN, RANGES, secondUser, test, USER } from "./second-user.ts";
 
 const box = openBox("rootless");
 const { asUser, bundleOf, runAs, runtimeDirectory, forget } = secondUser(box);
@@ -36,6 +36,10 @@ describe.each([
     const other = k("exec", "--user", "1000:7", b.id, "id");
     if (hasRanges) expect(good(other)).toBe("uid=1000 gid=7\n");
     else expect(other.stderr).toContain("the id isn't mapped in the user namespace");
+    if (!hasRanges)
+      expect(k("exec", "--additional-gids", "0", b.id, "id").stderr).toContain(
+        "cannot set the groups 0: operation not permitted (a user namespace that maps only its maker's own group",
+      );
     expect(k("run", "--bundle", b.directory, b.id).stderr).toContain(`container with id exists: ${b.id}`);
     good(k("kill", b.id, "TERM"));
     await until("it has stopped", () => k("state", b.id).stdout.includes('"stopped"'));
@@ -62,6 +66,13 @@ describe.each([
       CapEff: "0000000020000420",
       CapAmb: "0000000000000000",
     });
+  });
+
+  test("explain tells who writes the mappings", () => {
+    const b = bundleOf([...mappings]);
+    const stdout = good(box.kontena(["explain", "--bundle", b.directory], asUser()));
+    expect(stdout.includes("gid_map, by newgidmap")).toBe(hasRanges);
+    expect(stdout.includes("write deny to the process's setgroups")).toBe(!hasRanges);
   });
 
   test("files belong to the host's ids that the mappings say", () => {
@@ -96,6 +107,31 @@ describe.each([
     expect(uid).toBe("0");
     expect(namespace).toMatch(/^user:/);
     expect(readFileSync(join(b.directory, "outside"), "utf8")).toBe(`${USER}\n`);
+  });
+});
+
+describe("root of a user namespace that a user has made", () => {
+  const b = () => bundleOf([{ containerID: 0, hostID: 0, size: 1 }], { args: ["id"] });
+  const inside = (env: Record<string, string>) => {
+    const user = asUser({ env: { XDG_RUNTIME_DIR: runtimeDirectory, ...env } });
+    return { ...user, before: [...(user.before ?? []), "unshare", "--user", "--map-root-user"] };
+  };
+
+  test("keeps its containers where the user does", () => {
+    const made = b();
+    good(box.kontena(["create", "--bundle", made.directory, made.id], inside({ USER: NAME })));
+    expect(statSync(join(runtimeDirectory, "kontena", made.id)).uid).toBe(USER);
+    good(box.kontena(["delete", "--force", made.id], asUser()));
+  });
+
+  test("is root where its name is root's, and has no rights in /run", () => {
+    const made = b();
+    const { status, stderr } = box.kontena(
+      ["run", "--bundle", made.directory, made.id],
+      inside({ USER: "root" }),
+    );
+    expect(status).toBe(1);
+    expect(stderr).toContain("the state directory /run/kontena");
   });
 });
 

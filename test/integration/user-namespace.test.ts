@@ -138,7 +138,7 @@ traced(
     const made = box.kontena(["run", "--bundle", b.directory, b.id], { before });
     expect(made).toMatchObject({ status: 0, stderr: "" });
     const lines = readFileSync(trace, "utf8").split("\n");
-    const hidden = lines.findIndex((line) => line.includes("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE)"));
+    const hidden = lines.findIndex((line) => line.includes("prctl(PR_SET_DUMPABLE, SUID_DUMP_DISABLE"));
     const written = lines.findLastIndex((line) => /openat\(.*\/proc\/\d+\/gid_map"/.test(line));
     expect(written).toBeGreaterThan(0);
     expect(hidden).toBeGreaterThan(written);
