@@ -6,14 +6,12 @@
  * of one bundle has its plans in this process; `run` keeps the last few on disk, beside the states, for the next command.
  * What differs from container to container — its cgroup's path, the numbers of descriptors — is filled in.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Problem } from "../error.ts";
 import { type EncodedPlan, encodePlan, PLAN_BASE } from "../init/encode.ts";
 import { type Step, stepsOf } from "../init/step.ts";
-import { readBytes, readText } from "../kernel/files.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
 import { cgroupRoom } from "../plan/join-cgroup.ts";
@@ -24,11 +22,9 @@ import type { KnownCall, KnownCalls } from "./failure.ts";
 import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
 import { absoluteSources, type CreateOptions, cgroupPathFor, checkPreserved, toInput } from "./input.ts";
+import { buildOf, keepPlan, readPlan } from "./plan-store.ts";
 import type { Runtime } from "./runtime.ts";
 import { seccompFact } from "./seccomp.ts";
-
-/** The sources that a build was made from; there only in the compiled program. */
-declare const KONTENA_BUILD: string | undefined;
 
 /** What `create` needs of a plan. */
 export interface Compiled {
@@ -49,7 +45,7 @@ export interface Compiled {
 }
 
 /** The part of a compiled plan that is the same for every container with the same key. */
-interface Remembered {
+export interface Remembered {
   namespaces: number;
   handles: readonly Handle[];
   pauses: readonly string[];
@@ -102,6 +98,12 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
   };
 }
 
+/** Keeps the plan of a container for the next command; never a reason to fail. */
+export function storePlan(runtime: Runtime, { key }: Compiled): void {
+  const plan = key === undefined ? undefined : memory.get(key);
+  if (plan !== undefined) keepPlan(runtime, key as string, plan);
+}
+
 /** More than a handful of bundles at a time is a program's own affair. */
 const MOST_IN_MEMORY = 64;
 const memory = new Map<string, Remembered>();
@@ -113,7 +115,7 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
   checkPreserved(options);
   const facts = gatherHost();
   const key = keyOf(runtime, options, text, facts);
-  const known = memory.get(key) ?? readStored(runtime, key);
+  const known = memory.get(key) ?? readPlan(runtime, key);
   const again = known === undefined ? undefined : recall(runtime, options, text, facts, known);
   if (known !== undefined && again !== undefined) {
     remember(key, known);
@@ -170,15 +172,14 @@ function recall(
   return { bundle, input, namespaces, handles, pauses, encoded, known, startCalls };
 }
 
-/** Everything that a plan depends on, in one hash that nobody can find a second text for. */
+/** Everything that a plan depends on, as one text: plans are the same when it is. */
 function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts: HostFacts): string {
-  const hash = new Bun.CryptoHasher("sha256");
   const { hierarchies, nofile, ...others } = facts;
   // A path of a cgroup has room in steps: the container's name counts by its length.
   const path = cgroupPathFor(runtime, undefined, options.id, facts) ?? "";
   const room = Math.max(0, ...hierarchies.map((h) => roomOf(h.mountpoint + path)));
   const parts = [
-    typeof KONTENA_BUILD === "undefined" ? "" : KONTENA_BUILD,
+    buildOf() ?? "",
     Object.entries(others).map(([name, value]) => `${name}=${value}`),
     `${nofile?.soft}:${nofile?.hard}`,
     hierarchies.map((h) => `${h.version} ${h.mountpoint} ${h.options}`),
@@ -197,128 +198,9 @@ function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts
     text.path,
     text.text,
   ];
-  for (const part of parts) hash.update(`${part}\0`);
-  return hash.digest("hex");
+  return parts.join("\0");
 }
 
 function roomOf(directory: string): number {
   return cgroupRoom(`${directory}/tasks`) + cgroupRoom(directory);
-}
-
-/** `@` is in no id: this is no container. */
-const STORE = "@plans";
-const MOST_STORED = 16;
-/** A SHA-256, in hexadecimal. */
-const PLAN_NAME = /^[0-9a-f]{64}$/;
-
-/** Ending of the file with the calls of all ops, which only an error needs. */
-const CALLS = ".calls";
-
-/** Last in the file of a plan: the number of its bytes. */
-const SIZE_DIGITS = 12;
-
-/** What is said of a stored plan, as JSON behind its bytes. */
-interface Head
-  extends Pick<Remembered, "namespaces" | "handles" | "pauses" | "startCalls" | "sources" | "warnings"> {
-  parkedSize: number;
-  firstOp: number;
-  cells: [string, number][];
-  buffers: [string, number][];
-}
-
-/** Keeps a plan for the next command; never a reason to fail. */
-export function storePlan(runtime: Runtime, { key }: Compiled): void {
-  const plan = key === undefined ? undefined : memory.get(key);
-  // A plan of sources that change as one works on them is no use to the next.
-  if (plan === undefined || typeof KONTENA_BUILD === "undefined") return;
-  const directory = join(runtime.root, STORE);
-  const path = join(directory, key as string);
-  const { encoded, namespaces, handles, pauses, startCalls, sources, warnings } = plan;
-  const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
-  try {
-    if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
-    mkdirSync(directory, { recursive: true, mode: 0o700 });
-    makeRoom(directory);
-    const calls = Object.fromEntries(
-      encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
-    );
-    const head: Head = {
-      ...{ namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp },
-      ...{ cells: [...cells], buffers: [...buffers] },
-    };
-    // The calls first: a plan that is there is whole.
-    keep(`${path}${CALLS}`, JSON.stringify(calls));
-    const size = String(bytes.length).padStart(SIZE_DIGITS);
-    keep(path, Buffer.concat([bytes, Buffer.from(`${JSON.stringify(head)}${size}`)]));
-  } catch (error) {
-    runtime.debug(`the plan is not kept: ${(error as Error).message}`);
-  }
-}
-
-function keep(path: string, content: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}.new`;
-  writeFileSync(temporary, content, { mode: 0o600 });
-  renameSync(temporary, path);
-}
-
-/** The oldest plan makes room for one more, both its files; what a killed process has left goes too. */
-function makeRoom(directory: string): void {
-  const names = readdirSync(directory);
-  const plans = names.filter((name) => PLAN_NAME.test(name));
-  const age = (name: string) => statSync(join(directory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
-  const old = plans
-    .map((name) => ({ name, time: age(name) }))
-    .sort((one, other) => one.time - other.time)
-    .slice(0, Math.max(0, plans.length - MOST_STORED + 1))
-    .map(({ name }) => name);
-  const kept = new Set(plans.filter((name) => !old.includes(name)));
-  for (const name of names)
-    if (!kept.has(name.replace(CALLS, ""))) rmSync(join(directory, name), { force: true });
-}
-
-/** Empty when the file is gone: the error is less exact then. */
-function readCalls(path: string): KnownCalls {
-  try {
-    return JSON.parse(readText(path)) as KnownCalls;
-  } catch {
-    return {};
-  }
-}
-
-/** What is there, if it is whole: a plan that can't be read is made anew. */
-function readStored(runtime: Runtime, key: string): Remembered | undefined {
-  try {
-    return readPlan(runtime, key);
-  } catch (error) {
-    runtime.debug(`a kept plan can't be used: ${(error as Error).message}`);
-    return undefined;
-  }
-}
-
-function readPlan(runtime: Runtime, key: string): Remembered | undefined {
-  if (typeof KONTENA_BUILD === "undefined") return undefined;
-  const path = join(runtime.root, STORE, key);
-  const stored = readBytes(path);
-  if (stored === undefined) return undefined;
-  // The plan's bytes, what is said of them, and how many they are.
-  const text = new TextDecoder();
-  const size = Number(text.decode(stored.subarray(-SIZE_DIGITS)));
-  if (!(size > 0 && size < stored.length - SIZE_DIGITS)) throw new RangeError(`${path} is cut off`);
-  const head = JSON.parse(text.decode(stored.subarray(size, -SIZE_DIGITS))) as Head;
-  const { namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp } = head;
-  const bytes = stored.subarray(0, size);
-  let calls: KnownCalls | undefined;
-  const known = (address: string) => {
-    calls ??= readCalls(`${path}${CALLS}`);
-    return calls[address];
-  };
-  const encoded = {
-    bytes,
-    parkedSize,
-    firstOp,
-    cells: new Map(head.cells),
-    buffers: new Map(head.buffers),
-    ops: [],
-  };
-  return { namespaces, handles, pauses, encoded, known, startCalls, sources, warnings };
 }
