@@ -21,7 +21,7 @@ export function mount(...args: string[]): void {
 }
 
 const APPLETS =
-  "sh cat chmod chown chroot cp cut date dd echo env expr false find free grep head hostname id ionice kill ln ls mkdir mkfifo mknod mount mv nproc ps pwd readlink renice rm sed sleep sort stat stty sync tail taskset test touch true tty umask umount uname uptime wc which";
+  "sh cat chmod chown chroot cp cut date dd echo env expr false find free grep head hostname id ionice ip kill ln ls mkdir mkfifo mknod mount mv nproc ps pwd readlink renice rm sed sleep sort stat stty sync tail taskset test touch true tty umask umount uname uptime wc which";
 
 export interface Bundle {
   id: string;
