@@ -8,24 +8,37 @@
  *     const { code } = await container.wait();
  *     container.delete();
  *
+ * A program of the container's image with streams of one's own, in a container that runs:
+ *
+ *     const child = container.exec({ args: ["sort"], stdio: [input, output, 2] });
+ *     child.waitSync();
+ *
  * The same state directory serves the command line: `kontena --root /run/sandboxes list` sees these containers.
  */
 import { closeSync } from "node:fs";
+import type { Resources } from "../spec/resources.ts";
 import { awaitChild } from "./container/children.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
+import { doesNotExist } from "./container/directory.ts";
+import type { ExecOptions } from "./container/exec-process.ts";
 import { kill } from "./container/kill.ts";
 import { list } from "./container/list.ts";
 import { pause, resume } from "./container/pause.ts";
 import { processes } from "./container/ps.ts";
-import { openRuntime } from "./container/runtime.ts";
+import { openRuntime, type Runtime } from "./container/runtime.ts";
 import { start } from "./container/start.ts";
 import { type ContainerState, state } from "./container/state.ts";
+import type { ContainerStats } from "./container/stats.ts";
 import { onEnd, reap } from "./container/wait.ts";
 import { KontenaError } from "./error.ts";
+import { rawSyscall } from "./kernel/libc.ts";
 
+export type { Resources } from "../spec/resources.ts";
 export type { CreateOptions } from "./container/create.ts";
+export type { ExecOptions } from "./container/exec-process.ts";
 export type { ContainerState } from "./container/state.ts";
+export type { ContainerStats } from "./container/stats.ts";
 export { ERROR_CODES, type ErrorCode, KontenaError, type Problem } from "./error.ts";
 
 export interface Options {
@@ -44,25 +57,38 @@ export interface Exit {
   signal?: number;
 }
 
-export interface Container {
-  readonly id: string;
-  /** Host pid of the container's first process. */
+/** A process of this program's: a container's first one, or one that `exec` has added. */
+export interface Child {
+  /** As the host sees it. */
   readonly pid: number;
+  /** Sends a signal by number. @throws KontenaError WRONG_STATUS when the program has ended */
+  kill(signal: number): void;
+  /** Resolves when the program has ended, however often it is asked. */
+  wait(): Promise<Exit>;
+  /** The same, holding this thread until then. */
+  waitSync(): Exit;
+}
+
+export interface Container extends Child {
+  readonly id: string;
   /** Runs the program. @throws KontenaError EXEC_* when the kernel refuses it, WRONG_STATUS when it was started before */
   start(): void;
   state(): ContainerState;
-  /** Sends a signal by number. @throws KontenaError WRONG_STATUS when the program has ended */
-  kill(signal: number): void;
+  /**
+   * Runs one more program in the container: with its namespaces, cgroup, root and rights, unless the options say otherwise.
+   * It runs when this returns. @throws KontenaError EXEC_* when it can't, WRONG_STATUS; then nothing of it is left
+   */
+  exec(options: ExecOptions): Child;
+  /** Changes the limits that `resources` names. @throws KontenaError RESOURCE_FAILED; then they are those from before */
+  update(resources: Resources): void;
+  /** What the container uses now; from the second time on with the share of a CPU since the time before. */
+  stats(): ContainerStats;
   /** Stops all processes of the container where they stand. @throws KontenaError WRONG_STATUS, CGROUP_FAILED without a cgroup */
   pause(): void;
   /** Lets them go on. @throws KontenaError WRONG_STATUS when it isn't paused */
   resume(): void;
   /** Host pids of all processes of the container, in rising order. */
   processes(): number[];
-  /** Resolves when the program has ended, however often it is asked. */
-  wait(): Promise<Exit>;
-  /** The same, holding this thread until then. */
-  waitSync(): Exit;
   /** Removes the container; `force` ends its program first. @throws KontenaError WRONG_STATUS when it runs */
   delete(options?: { force?: boolean }): void;
 }
@@ -72,6 +98,52 @@ export interface Kontena {
   create(options: CreateOptions): Container;
   /** The states of all containers of this root. */
   list(): ContainerState[];
+}
+
+/** A container's own process is all that many programs want. */
+const forExec = () => require("./container/exec.ts") as typeof import("./container/exec.ts");
+const forUpdates = () => require("./container/update.ts") as typeof import("./container/update.ts");
+const forStats = () => require("./container/stats.ts") as typeof import("./container/stats.ts");
+
+/** How a child of this process ends, whoever reaps it, be it delete. */
+function endOf(pid: number, name: string): Pick<Child, "wait" | "waitSync"> {
+  let exit: Exit | undefined;
+  let waiting: Promise<Exit> | undefined;
+  const toExit = ({ code, signal }: Exit): Exit => (signal === undefined ? { code } : { code, signal });
+  onEnd(pid, (ended) => {
+    exit = toExit(ended);
+  });
+  return {
+    wait() {
+      if (exit !== undefined) return Promise.resolve(exit);
+      waiting ??= awaitChild(pid).then(toExit);
+      return waiting;
+    },
+    waitSync() {
+      if (exit === undefined) reap(pid, false);
+      if (exit === undefined)
+        throw new KontenaError("WRONG_STATUS", `somebody else was told how ${name} ended`);
+      return exit;
+    },
+  };
+}
+
+function exec(runtime: Runtime, id: string, options: ExecOptions): Child {
+  const { pid, pidfd } = forExec().execute(runtime, id, options);
+  // Until it is reaped nobody else gets its number, and this process reaps it.
+  let ended = false;
+  onEnd(pid, () => {
+    ended = true;
+    closeSync(pidfd);
+  });
+  return {
+    pid,
+    ...endOf(pid, `process ${pid} of container ${id}`),
+    kill(signal) {
+      if (ended || rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0) < 0)
+        throw new KontenaError("WRONG_STATUS", `process ${pid} of container ${id} has ended`);
+    },
+  };
 }
 
 /** Opens a root for containers; no file is touched before the first `create`. */
@@ -87,33 +159,25 @@ export function open(options: Options = {}): Kontena {
     create(createOptions) {
       const { id, pid, pidfd } = create(runtime, createOptions);
       closeSync(pidfd);
-      let exit: Exit | undefined;
-      let waiting: Promise<Exit> | undefined;
-      const toExit = ({ code, signal }: Exit): Exit => (signal === undefined ? { code } : { code, signal });
-      // Whoever reaps it, be it delete: the end is known here.
-      onEnd(pid, (ended) => {
-        exit = toExit(ended);
-      });
+      let sample: (() => ContainerStats[]) | undefined;
       return {
         id,
         pid,
+        ...endOf(pid, `container ${id}`),
         start: () => start(runtime, id),
         state: () => state(runtime, id),
         kill: (signal) => kill(runtime, id, signal),
+        exec: (execOptions) => exec(runtime, id, execOptions),
+        update: (resources) => forUpdates().update(runtime, id, resources),
+        stats() {
+          sample ??= forStats().openStats(runtime, { ids: [id] });
+          const [now] = sample();
+          if (now === undefined) throw doesNotExist(id);
+          return now;
+        },
         pause: () => pause(runtime, id),
         resume: () => resume(runtime, id),
         processes: () => processes(runtime, id),
-        wait() {
-          if (exit !== undefined) return Promise.resolve(exit);
-          waiting ??= awaitChild(pid).then(toExit);
-          return waiting;
-        },
-        waitSync() {
-          if (exit === undefined) reap(pid, false);
-          if (exit === undefined)
-            throw new KontenaError("WRONG_STATUS", `somebody else was told how container ${id} ended`);
-          return exit;
-        },
         delete: (deleteOptions) => remove(runtime, id, deleteOptions),
       };
     },

@@ -1,10 +1,12 @@
 /** The library: containers from this very process, as root, with a static busybox as their root file system. */
 import { afterAll, afterEach, describe, expect, test } from "bun:test";
 import {
+  closeSync,
   copyFileSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
+  openSync,
   readdirSync,
   readFileSync,
   rmSync,
@@ -142,6 +144,82 @@ describe("a container", () => {
     container.kill(9);
     expect(await container.wait()).toEqual({ code: 137, signal: 9 });
     expect(errorOf(() => container.kill(9)).code).toBe("WRONG_STATUS");
+  });
+});
+
+describe("exec", () => {
+  real(`runs one more program, which is waited for and killed as a container's own${skipped}`, async () => {
+    const container = create(bundle(["sleep", "60"]));
+    expect(errorOf(() => container.exec({ args: ["nothing"] })).code).toBe("EXEC_NOT_FOUND");
+    container.start();
+    const one = container.exec({ args: ["sh", "-c", "exit $N"], env: ["N=4"] });
+    expect(await one.wait()).toEqual({ code: 4 });
+    expect(one.waitSync()).toEqual({ code: 4 });
+    const other = container.exec({ args: ["sleep", "60"] });
+    expect(container.processes()).toEqual([container.pid, other.pid].sort((a, b) => a - b));
+    other.kill(9);
+    expect(other.waitSync()).toEqual({ code: 137, signal: 9 });
+    expect(errorOf(() => other.kill(9)).code).toBe("WRONG_STATUS");
+    expect(container.state().status).toBe("running");
+  });
+
+  real(`leaves no child and no descriptor, whether the program runs or can't${skipped}`, () => {
+    const container = create(bundle(["sleep", "60"]));
+    container.start();
+    container.exec({ args: ["true"] }).waitSync();
+    const before = { children: children(), descriptors: descriptors() };
+    for (const args of [["true"], ["nothing"], ["/out"]])
+      try {
+        container.exec({ args }).waitSync();
+      } catch (error) {
+        expect(error).toBeInstanceOf(KontenaError);
+      }
+    expect({ children: children(), descriptors: descriptors() }).toEqual(before);
+  });
+});
+
+describe("standard streams", () => {
+  real(`are the descriptors that are given, of the container and of exec${skipped}`, () => {
+    const made = bundle("cat; echo error >&2");
+    const [input, output, errors] = ["input", "output", "errors"].map((name) =>
+      join(made.directory, name),
+    ) as [string, string, string];
+    writeFileSync(input, "text\n");
+    const opened = [openSync(input, "r"), openSync(output, "a"), openSync(errors, "a")] as const;
+    const [, out, err] = opened;
+    const before = descriptors();
+    const id = `index-${process.pid}-${++count}`;
+    const container = kontena.create({ id, bundle: made.directory, stdio: opened });
+    containers.push(container);
+    // The same numbers in another order, and one twice.
+    container.exec({ args: ["sh", "-c", "echo exec; echo other >&2"], stdio: [err, err, out] }).waitSync();
+    container.start();
+    expect(container.waitSync()).toEqual({ code: 0 });
+    expect(descriptors()).toEqual(before);
+    expect(readFileSync(output, "utf8")).toBe("other\ntext\n");
+    expect(readFileSync(errors, "utf8")).toBe("exec\nerror\n");
+    for (const fd of opened) closeSync(fd);
+    const closed = errorOf(() =>
+      kontena.create({ id: `${id}-bad`, bundle: made.directory, stdio: [0, 9999, 2] }),
+    );
+    expect(closed).toMatchObject({ code: "USAGE", message: expect.stringContaining("stdio[1]") });
+  });
+});
+
+describe("resources", () => {
+  const limited = (config: Config) => {
+    Object.assign(config.linux as object, { resources: { pids: { limit: 50 } } });
+  };
+
+  real(`are counted, and limits changed while the program runs${skipped}`, () => {
+    const container = create(bundle(["sleep", "60"], limited));
+    container.start();
+    expect(container.stats()).toMatchObject({ status: "running", pids: { current: 1n, limit: 50n } });
+    container.update({ pids: { limit: 7 } });
+    expect(container.stats()).toMatchObject({ pids: { limit: 7n }, cpuPercent: expect.any(Number) });
+    container.delete({ force: true });
+    expect(errorOf(() => container.stats()).code).toBe("NOT_FOUND");
+    expect(errorOf(() => container.update({})).code).toBe("NOT_FOUND");
   });
 });
 

@@ -13,6 +13,7 @@ import type { Handle } from "../plan/handles.ts";
 import { SECOND_STAGE } from "../plan/join.ts";
 import { STATE_DIRECTORY } from "../plan/park.ts";
 import { openHandle } from "./handles.ts";
+import { placeStreams, type Stdio } from "./stdio.ts";
 import { endInit, openPidfd, reap } from "./wait.ts";
 
 /** The cells that are filled in when the numbers of init's descriptors are known; those of handles come on top. */
@@ -34,6 +35,8 @@ export interface BirthOptions {
   cgroupFd?: number;
   /** Where the master end of a terminal goes. */
   consoleFd?: number;
+  /** Its standard streams; this process's own unless given. */
+  stdio?: Stdio;
   /** What differs between containers of one plan. */
   texts?: readonly Buffer[];
 }
@@ -77,6 +80,7 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
   const socket = descriptors.own(talk.ours);
   const theirs = descriptors.own(talk.theirs);
   const kept = stateFd === undefined ? [theirs] : [theirs, stateFd];
+  const streams = placeStreams(options.stdio, descriptors);
   const numbers = chooseNumbers(preserveFds, planFd, kept, SLOTS.length, opened);
   fillIn(options, numbers);
   writeSync(planFd, encoded.bytes);
@@ -85,9 +89,10 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
     plan: encoded,
     numbers,
     lastCap: options.lastCap,
+    streams,
     ...(options.cgroupFd === undefined ? {} : { cgroupFd: options.cgroupFd }),
   });
-  for (const fd of [theirs, ...opened]) descriptors.close(fd);
+  for (const fd of [theirs, ...opened, ...streams.map(({ ours }) => ours)]) descriptors.close(fd);
   return { pid, pidfd, socket };
 }
 

@@ -145,6 +145,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
       texts: [...cgroupTexts(input), ...keyringTexts(input)],
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
       ...(consoleFd === undefined ? {} : { consoleFd }),
+      ...(options.stdio === undefined ? {} : { stdio: options.stdio }),
     },
     making.descriptors,
   );
@@ -250,14 +251,14 @@ function planRdt({ input }: Compiled, making: Making): void {
 }
 
 /** Between birth and the first batch: what only somebody outside can do to init. */
-function prepareInit({ runtime, prepared, making }: Conversation): void {
+function prepareInit({ runtime, options, prepared, making }: Conversation): void {
   const { input } = prepared;
   const { pid } = making.state;
   enterCgroup(runtime, prepared, making);
   if (isNew(input.config, "user")) writeMappings(input, pid);
   raiseLimits(input, pid);
   setOomScoreAdj(input, pid);
-  if (hasOtherUser(input)) giveStreams(input);
+  if (hasOtherUser(input)) giveStreams(input, options.stdio);
   making.enterRdt?.(pid);
 }
 

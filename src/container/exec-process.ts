@@ -2,6 +2,7 @@
 import type { Config } from "../../spec/config.ts";
 import type { Process } from "../../spec/process.ts";
 import type { ConsoleOptions } from "./console-socket.ts";
+import type { Stdio } from "./stdio.ts";
 
 export interface ExecOptions extends ConsoleOptions {
   /** The program and its arguments; the process of the container's config without them, but with `process`. */
@@ -25,6 +26,8 @@ export interface ExecOptions extends ConsoleOptions {
   pidFile?: string;
   /** Socket that gets the process's pidfd (SCM_RIGHTS). */
   pidfdSocket?: string;
+  /** Its standard streams; this process's own unless given. */
+  stdio?: Stdio;
   /** Give it a terminal, of this size unless `process` says another. */
   terminal?: boolean;
   size?: { rows: number; columns: number };

@@ -161,6 +161,7 @@ export function prepareExec(
   const consoleFd = openConsole(input.config, options, descriptors);
   return {
     ...(consoleFd === undefined ? {} : { consoleFd }),
+    ...(options.stdio === undefined ? {} : { stdio: options.stdio }),
     plan: planExec(input, [...entrance.handles, ...terminalHandles(input)]),
     preserveFds: input.preserveFds,
     lastCap: input.host.lastCap,
@@ -170,7 +171,7 @@ export function prepareExec(
       setOomScoreAdj(input, pid);
       raiseLimits(input, pid);
       if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
-      if (hasOtherUser(input)) giveStreams(input);
+      if (hasOtherUser(input)) giveStreams(input, options.stdio);
     },
     at: {
       [FOUND.pause]: ({ encoded, planFd, pid, pidfd }) => {

@@ -9,6 +9,7 @@ import { isBind } from "../plan/source.ts";
 import type { Bundle } from "./bundle.ts";
 import type { ConsoleOptions } from "./console-socket.ts";
 import type { Runtime } from "./runtime.ts";
+import type { Stdio } from "./stdio.ts";
 
 export interface CreateOptions extends ConsoleOptions {
   id: string;
@@ -20,6 +21,8 @@ export interface CreateOptions extends ConsoleOptions {
   pidFile?: string;
   /** Socket that gets init's pidfd (SCM_RIGHTS). */
   pidfdSocket?: string;
+  /** Its standard streams; this process's own unless given. */
+  stdio?: Stdio;
   noPivot?: boolean;
   noNewKeyring?: boolean;
   /** How many descriptors from 3 on the program inherits. */

@@ -10,6 +10,7 @@ import { INIT_NAME } from "../plan/park.ts";
 import { bear, type Child, type Descriptors, end, toSecondStage } from "./birth.ts";
 import { encode, pausesOf } from "./compile.ts";
 import { recordedError, silentEnd } from "./failure.ts";
+import type { Stdio } from "./stdio.ts";
 import { readStat } from "./task.ts";
 
 export interface LaunchOptions {
@@ -22,6 +23,8 @@ export interface LaunchOptions {
   cgroupFd?: number;
   /** Where the master end of a terminal goes. */
   consoleFd?: number;
+  /** Its standard streams; this process's own unless given. */
+  stdio?: Stdio;
   /** The process is born and waits: what only somebody outside can do to it. */
   born?(pid: number): void;
   /** What is done at a pause, by its name. */
@@ -48,7 +51,7 @@ export function diedEarly(what: string, pid?: number): KontenaError {
 
 /** @throws KontenaError for what stopped it; then nothing of the process is left */
 export function launch(options: LaunchOptions, descriptors: Descriptors): Launched {
-  const { plan, preserveFds, lastCap, cgroupFd, consoleFd } = options;
+  const { plan, preserveFds, lastCap, cgroupFd, consoleFd, stdio } = options;
   const encoded = encode(plan);
   const planFd = descriptors.own(syscall("memfd_create", "plan", MFD.MFD_CLOEXEC));
   const born = bear(
@@ -56,6 +59,7 @@ export function launch(options: LaunchOptions, descriptors: Descriptors): Launch
       ...{ encoded, planFd, preserveFds, lastCap, namespaces: 0, handles: plan.handles },
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
       ...(consoleFd === undefined ? {} : { consoleFd }),
+      ...(stdio === undefined ? {} : { stdio }),
     },
     descriptors,
   );

@@ -36,6 +36,8 @@ export interface SpawnOptions {
   plan: EncodedPlan;
   /** Descriptors that init gets beside 0–2 and the preserved ones. */
   numbers: Numbers;
+  /** Those that take the place of this process's own 0–2. */
+  streams?: readonly Placed[];
   /** Highest capability that the kernel knows. */
   lastCap: number;
   /** cgroup v2 directory for the child to be born in. */
@@ -174,7 +176,8 @@ function childSteps(options: SpawnOptions, initFd: number): Step[] {
         fail: fail("cannot preserve a descriptor"),
       }),
     ),
-    ...[plan, ...kept, ...handles].map(hand),
+    // Streams first: init's numbers may be theirs here.
+    ...[...(options.streams ?? []), plan, ...kept, ...handles].map(hand),
     {
       call: "execveat",
       args: [initFd, "", { strings: ["kontena-init"] }, { strings: [] }, AT_EMPTY_PATH],
