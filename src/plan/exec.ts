@@ -10,7 +10,7 @@ import { sweep } from "./destination.ts";
 import type { Handle } from "./handles.ts";
 import { inherited } from "./inherited.ts";
 import { type Hierarchy, hasNamespace, type PlanInput } from "./input.ts";
-import { JOINED, secondStage } from "./join.ts";
+import { JOINED, leaveGroups, secondStage } from "./join.ts";
 import { enterCgroups } from "./join-cgroup.ts";
 import { sessionKeyring } from "./keyring.ts";
 import { NAMESPACES } from "./namespaces.ts";
@@ -59,6 +59,7 @@ export function enterContainer({ namespaces, chroot }: Pick<EnterInput, "namespa
   ];
   return [
     ...notDumpable(),
+    ...((namespaces & NAMESPACES.user.flag) === 0 ? [] : [leaveGroups()]),
     ...(namespaces === 0
       ? []
       : [

@@ -76,6 +76,17 @@ const closed = (handle: NamespaceHandle): Call => ({
   fail: { code: "INTERNAL", message: "cannot close a namespace's descriptor" },
 });
 
+/** Before a user namespace is joined. A caller without CAP_SETGID has to keep its groups, which the container has then already. */
+export function leaveGroups(): Call {
+  return {
+    call: "setgroups",
+    args: [0, 0],
+    why: "the runtime's groups stay outside; the user namespace may forbid this later",
+    on: { EPERM: "next" },
+    fail: { code: "PROCESS_FAILED", message: "cannot leave the runtime's groups" },
+  };
+}
+
 /**
  * With a user namespace among them: first whatever present rights allow, then that one, then the rest with the rights that
  * it gives. A descriptor that is closed already says that its namespace is joined.
@@ -86,14 +97,7 @@ export function joinNamespaces(input: PlanInput): Step[] {
   const user = handles.find(({ type }) => type === "user");
   if (user === undefined) return others.flatMap((h) => [join(h), closed(h)]);
   return [
-    {
-      call: "setgroups",
-      args: [0, 0],
-      why: "the runtime's groups stay outside; the user namespace may forbid this later",
-      at: user.at,
-      on: { EPERM: "next" },
-      fail: { code: "PROCESS_FAILED", message: "cannot leave the runtime's groups" },
-    },
+    { ...leaveGroups(), at: user.at },
     ...others.map((h): Step => ({ block: [join(h, { EPERM: "leave" }), closed(h)] })),
     join(user),
     closed(user),

@@ -2,8 +2,8 @@
 import { describe, expect } from "bun:test";
 import { cpSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openBox, type TestBundle } from "./helpers.ts";
-import { FIRST, good, NAME, RANGES, secondUser, test, USER, type UserOptions } from "./second-user.ts";
+import { openBox, statusFields, type TestBundle } from "./helpers.ts";
+import { FIRST, good, NAME, OWN, RANGES, secondUser, test, USER, type UserOptions } from "./second-user.ts";
 
 const box = openBox("rootlesslimits");
 const { asUser, bundleOf, runAs, runtimeDirectory, files } = secondUser(box);
@@ -65,8 +65,8 @@ describe("a mapping that can't be had is told with what helps:", () => {
 });
 
 describe("a container of a user", () => {
-  function started(): TestBundle {
-    const b = bundleOf(RANGES, { args: ["sleep", "1000"] });
+  function started(mappings = RANGES): TestBundle {
+    const b = bundleOf(mappings, { args: ["sleep", "1000"] });
     good(box.kontena(["run", "--detach", "--bundle", b.directory, b.id], asUser()));
     return b;
   }
@@ -95,6 +95,17 @@ describe("a container of a user", () => {
     const globals = ["--root", join(runtimeDirectory, "kontena")];
     expect(good(box.kontena(["exec", "--user", "5000:1", b.id, "id"], { globals }))).toBe("uid=5000 gid=1\n");
     good(box.kontena(["delete", "--force", b.id], { globals }));
+  });
+
+  test("gets none of root's groups from root's exec, although nobody can set groups in it", () => {
+    const b = started(OWN);
+    const by = {
+      globals: ["--root", join(runtimeDirectory, "kontena")],
+      before: ["setpriv", "--groups", "0,4,5", "--"],
+    };
+    const status = good(box.kontena(["exec", b.id, "cat", "/proc/self/status"], by));
+    expect(statusFields(status)).toMatchObject({ Uid: "0\t0\t0\t0", Groups: " " });
+    remove(b);
   });
 
   test("is joined by another one of that user", () => {

@@ -22,6 +22,17 @@ describe("the plan of exec", () => {
     expect(dumpable).toBeLessThan(calls.indexOf("setns(<container>, 131072)"));
   });
 
+  test("leaves the caller's groups before it enters a user namespace, which may forbid that later", () => {
+    const flags = CLONE.CLONE_NEWUSER | CLONE.CLONE_NEWNS;
+    const calls = textOf({ namespaces: flags });
+    const groups = calls.indexOf("setgroups(0, 0)");
+    expect(groups).toBeGreaterThanOrEqual(0);
+    expect(groups).toBeLessThan(calls.indexOf(`setns(<container>, ${flags})`));
+    expect(textOf().indexOf("setgroups(0, 0)")).toBeGreaterThan(
+      textOf().indexOf("setns(<container>, 131072)"),
+    );
+  });
+
   test("enters the cgroups before the namespaces, from which their files can't be seen", () => {
     const calls = textOf({
       cgroups: [{ version: 1, mountpoint: "/c", options: ["cpu"], tasks: "/c/x/tasks" }],
