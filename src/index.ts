@@ -16,13 +16,12 @@
  * The same state directory serves the command line: `kontena --root /run/sandboxes list` sees these containers.
  */
 import { closeSync } from "node:fs";
-import type { Resources } from "../spec/resources.ts";
 import { awaitChild } from "./container/children.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
 import { doesNotExist } from "./container/directory.ts";
 import type { ExecOptions } from "./container/exec-process.ts";
-import { kill } from "./container/kill.ts";
+import { kill, signalThrough } from "./container/kill.ts";
 import { list } from "./container/list.ts";
 import { pause, resume } from "./container/pause.ts";
 import { processes } from "./container/ps.ts";
@@ -30,15 +29,15 @@ import { openRuntime, type Runtime } from "./container/runtime.ts";
 import { start } from "./container/start.ts";
 import { type ContainerState, state } from "./container/state.ts";
 import type { ContainerStats } from "./container/stats.ts";
+import type { Resources } from "./container/update.ts";
 import { onEnd, reap } from "./container/wait.ts";
 import { KontenaError } from "./error.ts";
-import { rawSyscall } from "./kernel/libc.ts";
 
-export type { Resources } from "../spec/resources.ts";
 export type { CreateOptions } from "./container/create.ts";
 export type { ExecOptions } from "./container/exec-process.ts";
 export type { ContainerState } from "./container/state.ts";
 export type { ContainerStats } from "./container/stats.ts";
+export type { Resources } from "./container/update.ts";
 export { ERROR_CODES, type ErrorCode, KontenaError, type Problem } from "./error.ts";
 
 export interface Options {
@@ -140,7 +139,7 @@ function exec(runtime: Runtime, id: string, options: ExecOptions): Child {
     pid,
     ...endOf(pid, `process ${pid} of container ${id}`),
     kill(signal) {
-      if (ended || rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0) < 0)
+      if (ended || !signalThrough(pidfd, signal))
         throw new KontenaError("WRONG_STATUS", `process ${pid} of container ${id} has ended`);
     },
   };

@@ -56,14 +56,19 @@ export function signalInit(state: StoredState, signal: number): boolean {
   if (pidfd < 0) throw new SyscallError("pidfd_open", -pidfd);
   try {
     if (!isAlive(state.pid, state.startTime)) return false;
-    const result = rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0);
-    if (result === -ERRNO.ESRCH) return false;
-    if (result === -ERRNO.EPERM) throw noRight("pidfd_send_signal");
-    if (result < 0) throw new SyscallError("pidfd_send_signal", -result);
-    return true;
+    return signalThrough(pidfd, signal);
   } finally {
     closeSync(pidfd);
   }
+}
+
+/** The process that a pidfd refers to; false when it is gone. @throws KontenaError PERMISSION */
+export function signalThrough(pidfd: number, signal: number): boolean {
+  const result = rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0);
+  if (result === -ERRNO.ESRCH) return false;
+  if (result === -ERRNO.EPERM) throw noRight("pidfd_send_signal");
+  if (result < 0) throw new SyscallError("pidfd_send_signal", -result);
+  return true;
 }
 
 /**

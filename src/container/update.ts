@@ -10,6 +10,8 @@ import { loadState, type StoredState, withLock, writeState } from "./directory.t
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
 
+export type { Resources } from "../../spec/resources.ts";
+
 /**
  * A change from a file, `-` for standard input: JSON of `linux.resources`.
  * @throws KontenaError CONFIG_SYNTAX, CONFIG_INVALID with all problems, BUNDLE_INVALID when it can't be read
