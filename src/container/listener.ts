@@ -59,8 +59,9 @@ export interface Loading {
 }
 
 function failed(what: string, path: string, error: unknown, hint?: string): unknown {
-  if (!(error instanceof SyscallError)) return error;
-  const { syscall: call, errno } = error;
+  if (!(error instanceof SyscallError || error instanceof RangeError)) return error;
+  const { syscall: call, errno } =
+    error instanceof SyscallError ? error : { syscall: "connect", errno: "ENAMETOOLONG" };
   return new KontenaError("SECCOMP_FAILED", `cannot ${what}: ${errnoText(errno)}`, {
     ...{ at: AT, syscall: call, errno, path },
     ...(hint === undefined ? {} : { hint }),

@@ -55,8 +55,10 @@ async function runInteractive(runtime: Runtime, options: RunOptions, compiled: C
     const container = createCompiled(runtime, { ...options, consoleFd: foreground.theirs }, compiled);
     const stop = forwardTo(runtime, container);
     try {
-      const master = receiveMaster(foreground, descriptors);
-      return await startAndWait(runtime, container, options, (ended) => passThrough(master, ended));
+      return await startAndWait(runtime, container, options, () => {
+        const master = receiveMaster(foreground, descriptors);
+        return (ended) => passThrough(master, ended);
+      });
     } finally {
       stop();
       closeSync(container.pidfd);
@@ -66,16 +68,19 @@ async function runInteractive(runtime: Runtime, options: RunOptions, compiled: C
   }
 }
 
+/** `attach` is called before the program runs; what it gives goes on until the program has ended. */
 async function startAndWait(
   runtime: Runtime,
   container: Container,
   options: RunOptions,
-  meanwhile?: (ended: Promise<unknown>) => Promise<void>,
+  attach?: () => (ended: Promise<unknown>) => Promise<void>,
 ): Promise<number> {
   const { id, directory, state } = container;
   const discard = () => withLock(directory, id, () => removeLocked(runtime, directory, id, true));
   let notifier: Notifier | undefined;
+  let meanwhile: ReturnType<NonNullable<typeof attach>> | undefined;
   try {
+    meanwhile = attach?.();
     notifier = withLock(directory, id, () => listenAndLetGo(directory, state, options.notifySocket));
   } catch (error) {
     discard();

@@ -1,5 +1,7 @@
 /** Sockets of AF_UNIX that this process connects to, and descriptors sent through them (unix(7), cmsg(3)). */
 import { closeSync } from "node:fs";
+import { basename, dirname } from "node:path";
+import { AT_FDCWD, O } from "./consts/fcntl.ts";
 import {
   AF_UNIX,
   MSG_CMSG_CLOEXEC,
@@ -24,10 +26,21 @@ function address(path: string): Uint8Array {
 
 /**
  * A stream socket connected to `path`. Connecting and sending wait `seconds` at most, then fail with EAGAIN.
- * @throws SyscallError, RangeError for a path of more than 107 bytes
+ * @throws SyscallError, RangeError for a last component that has no room in an address
  */
 export function connectStream(path: string, seconds: number): number {
-  const to = address(path);
+  if (new TextEncoder().encode(path).length < SUN_PATH_SIZE) return connectTo(address(path), seconds);
+  // State directories can be deep: the way there is a descriptor then.
+  const flags = O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC;
+  const directory = syscall("openat", AT_FDCWD, dirname(path), flags, 0);
+  try {
+    return connectTo(address(`/proc/self/fd/${directory}/${basename(path)}`), seconds);
+  } finally {
+    closeSync(directory);
+  }
+}
+
+function connectTo(to: Uint8Array, seconds: number): number {
   const socket = syscall("socket", AF_UNIX, SOCK.SOCK_STREAM | SOCK.SOCK_CLOEXEC, 0);
   try {
     // `struct timeval`; a connect waits as long, while the other side's backlog is full.

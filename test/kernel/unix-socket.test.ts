@@ -1,5 +1,15 @@
 import { expect, test } from "bun:test";
-import { closeSync, fstatSync, mkdtempSync, openSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { AF_UNIX, SCM_RIGHTS, SOCK, SOL_SOCKET } from "../../src/kernel/consts/socket.ts";
@@ -60,6 +70,21 @@ test("what can't be connected to is an error of the kernel, and a path that is t
     expect(() => connectStream(`/${"a".repeat(107)}`, 1)).toThrow(RangeError);
     expect(() => connectStream(`/${"a".repeat(106)}`, 1)).toThrow(SyscallError);
     expect(() => connectStream("/a\0b", 1)).toThrow(RangeError);
+    expect(() => connectStream(join(directory, "none", "a".repeat(60), "b".repeat(60)), 1)).toThrow(
+      SyscallError,
+    );
+  });
+});
+
+test("a socket deeper than an address has room for is reached through its directory", () => {
+  inDirectory((directory) => {
+    const deep = join(directory, "a".repeat(60), "b".repeat(60));
+    mkdirSync(deep, { recursive: true });
+    // bind(2) has no more room than connect(2).
+    symlinkSync(deep, join(directory, "short"));
+    const listener = listenAt(join(directory, "short", "socket"));
+    closeSync(connectStream(join(deep, "socket"), 1));
+    closeSync(listener);
   });
 });
 
