@@ -209,7 +209,7 @@ function unmountBelow(directory: string): void {
 }
 
 /** Removes empty cgroups of a name, and those below, wherever a hierarchy has them. */
-function removeCgroups(name: string): void {
+export function removeCgroups(name: string): void {
   const found = Bun.spawnSync(["find", "/sys/fs/cgroup", "-depth", "-type", "d", "-path", `*/${name}*`]);
   for (const path of found.stdout.toString().split("\n").filter(Boolean))
     if (existsSync(path)) Bun.spawnSync(["rmdir", path]);

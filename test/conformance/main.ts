@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { CASES } from "./cases/index.ts";
+import { removeCgroups } from "./lab.ts";
 import type { Runtime } from "./runtime.ts";
 import { type Result, runCases } from "./suite.ts";
 
@@ -60,6 +61,8 @@ async function main(): Promise<number> {
     print(`${runtime.name}: ${count("pass")} pass, ${count("fail")} fail, ${count("skip")} skip\n`);
     return count("fail") === 0 ? 0 : 1;
   } finally {
+    // crun 1.8 leaves those of a create that failed.
+    removeCgroups(`conf-${process.pid}-`);
     rmSync(directory, { recursive: true, force: true });
   }
 }
