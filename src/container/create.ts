@@ -8,7 +8,7 @@ import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { syscall } from "../kernel/libc.ts";
 import { COPY_UP } from "../plan/copy-up.ts";
-import { hasNamespace, isNew } from "../plan/input.ts";
+import { hasNamespace } from "../plan/input.ts";
 import { JOINED } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { keyringTexts } from "../plan/keyring.ts";
@@ -32,7 +32,7 @@ import {
 import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { adopt, type Making, undo } from "./making.ts";
-import { writeMappings } from "./mappings.ts";
+import { mapIds } from "./mappings.ts";
 import { explainMemory } from "./memory-floor.ts";
 import { checkMounts } from "./mount-results.ts";
 import { enterCgroup, makeCgroup, planCgroup } from "./own-cgroup.ts";
@@ -255,7 +255,7 @@ function prepareInit({ runtime, options, prepared, making }: Conversation): void
   const { input } = prepared;
   const { pid } = making.state;
   enterCgroup(runtime, prepared, making);
-  if (isNew(input.config, "user")) writeMappings(input, pid);
+  if (hasNamespace(input.config, "user")) mapIds(input, pid);
   raiseLimits(input, pid);
   setOomScoreAdj(input, pid);
   if (hasOtherUser(input)) giveStreams(input, options.stdio);

@@ -1,11 +1,11 @@
-/** The id mappings of a new user namespace (user_namespaces(7)), written from outside by the parent. */
+/** The id mappings of the container's user namespace (user_namespaces(7)): written from outside by the parent, if it is new. */
 import { writeFileSync } from "node:fs";
 import type { IdMapping } from "../../spec/common.ts";
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
-import { codeOf } from "../kernel/files.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 import { pageSize } from "../kernel/page.ts";
-import type { PlanInput } from "../plan/input.ts";
+import { isNew, type PlanInput } from "../plan/input.ts";
 import { groupsDenied, MAPPINGS, type MappingsName, takesHelper } from "../plan/mappings.ts";
 
 const FILE = { uidMappings: "uid_map", gidMappings: "gid_map" } as const;
@@ -49,8 +49,31 @@ function writeOne(input: PlanInput, pid: number, name: MappingsName): void {
   writeByHelper(pid, name, mappings, { uid, own: name === "uidMappings" ? uid : gid });
 }
 
-/** @throws KontenaError ID_MAPPING_FAILED */
-export function writeMappings(input: PlanInput, pid: number): void {
-  if (groupsDenied(input)) write(pid, "setgroups", "deny", "linux.gidMappings");
-  for (const name of MAPPINGS) writeOne(input, pid, name);
+/**
+ * Those of a new user namespace are written. One that is joined has its own; a config that has mappings besides, as
+ * containerd writes it for the containers of a pod, has to mean the same.
+ * @throws KontenaError ID_MAPPING_FAILED
+ */
+export function mapIds(input: PlanInput, pid: number): void {
+  const { config } = input;
+  if (isNew(config, "user")) {
+    if (groupsDenied(input)) write(pid, "setgroups", "deny", "linux.gidMappings");
+    for (const name of MAPPINGS) writeOne(input, pid, name);
+    return;
+  }
+  for (const name of MAPPINGS) checkOne(config.linux?.[name] ?? [], pid, name);
 }
+
+/** user_namespaces(7): the kernel keeps ranges in an order of its own. */
+function checkOne(mappings: readonly IdMapping[], pid: number, name: MappingsName): void {
+  if (mappings.length === 0) return;
+  const given = lines(mappings).trim().split("\n").sort();
+  const real = readText(`/proc/${pid}/${FILE[name]}`).trim().split("\n").map(words).sort();
+  if (given.join() === real.join()) return;
+  throw new KontenaError("ID_MAPPING_FAILED", "the user namespace that is joined has other mappings", {
+    at: `linux.${name}`,
+    hint: `it maps ${real.join(", ")} (inside, outside, how many); they can be left out`,
+  });
+}
+
+const words = (line: string) => line.trim().replace(/ +/g, " ");

@@ -2,7 +2,7 @@
 import type { Config } from "../../spec/config.ts";
 import type { User } from "../../spec/process.ts";
 import type { Problem } from "../error.ts";
-import { cell, type Step, struct } from "../init/step.ts";
+import { type Call, cell, type Step, struct } from "../init/step.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { CALLERS_UMASK } from "./inherited.ts";
 import { hasNamespace, isNew, namespaceAt, type PlanInput } from "./input.ts";
@@ -11,14 +11,31 @@ import { groupsDenied, hostIdOf, type MappingsName } from "./mappings.ts";
 type Ids = Pick<User, "uid" | "gid">;
 
 /**
- * The id that init has while it sets the container up: root's, or the program's where root isn't mapped. What init may do
+ * One id of init's own while it sets the container up: root's, or the program's where root isn't mapped. What init may do
  * comes from the capabilities of its birth; an id it needs to make files at all, which have no owner otherwise.
  */
-function ownerOf({ linux }: Config, name: MappingsName, user: Ids | undefined): number {
-  const mappings = linux?.[name] ?? [];
-  const isKnown = mappings.length > 0;
-  if (!isKnown || hostIdOf(mappings, 0) !== undefined) return 0;
-  return user?.[name === "uidMappings" ? "uid" : "gid"] ?? 0;
+function ownId(config: Config, name: MappingsName, user: Ids | undefined): Step[] {
+  const isUid = name === "uidMappings";
+  const mappings = config.linux?.[name] ?? [];
+  const own = user?.[isUid ? "uid" : "gid"] ?? 0;
+  const set = (id: number, on?: Call["on"]): Call => ({
+    call: isUid ? "setresuid" : "setresgid",
+    args: [id, id, id],
+    why:
+      id === 0
+        ? `root${isUid ? "" : "'s group"} in the user namespace`
+        : `the program's ${isUid ? "user" : "group"}, as root's isn't mapped`,
+    at: isNew(config, "user") ? `linux.${name}` : `${namespaceAt(config, "user")}.path`,
+    ...(on === undefined ? {} : { on }),
+    fail: {
+      code: "ID_MAPPING_FAILED",
+      message: "cannot become root of the user namespace",
+      hints: { EINVAL: "neither root's id nor the program's is mapped there" },
+    },
+  });
+  if (own === 0 || hostIdOf(mappings, 0) !== undefined) return [set(0)];
+  // Which ids a namespace that is joined maps isn't known before.
+  return isNew(config, "user") ? [set(own)] : [set(0, { EINVAL: [set(own)] })];
 }
 
 /**
@@ -30,26 +47,9 @@ export function becomeRoot(
   user: Ids | undefined = config.process?.user,
 ): Step[] {
   if (!hasNamespace(config, "user")) return [];
-  const fail = { code: "ID_MAPPING_FAILED", message: "cannot become root of the user namespace" } as const;
-  const hint = { EINVAL: "it isn't mapped there" };
-  const place = (mappings: string) =>
-    isNew(config, "user") ? `linux.${mappings}` : `${namespaceAt(config, "user")}.path`;
-  const [uid, gid] = [ownerOf(config, "uidMappings", user), ownerOf(config, "gidMappings", user)];
   return [
-    {
-      call: "setresgid",
-      args: [gid, gid, gid],
-      why: gid === 0 ? "root's group in the user namespace" : "the program's group, as root's isn't mapped",
-      at: place("gidMappings"),
-      fail: { ...fail, hints: hint },
-    },
-    {
-      call: "setresuid",
-      args: [uid, uid, uid],
-      why: uid === 0 ? "root in the user namespace" : "the program's user, as root isn't mapped",
-      at: place("uidMappings"),
-      fail: { ...fail, hints: hint },
-    },
+    ...ownId(config, "gidMappings", user),
+    ...ownId(config, "uidMappings", user),
     {
       call: "prctl",
       args: [PR.PR_CAP_AMBIENT, PR_CAP_AMBIENT.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0],

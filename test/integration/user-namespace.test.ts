@@ -72,6 +72,40 @@ describe("mappings", () => {
   });
 });
 
+describe("mappings beside the path of a user namespace", () => {
+  const ranges = [
+    { containerID: 1, hostID: FIRST + 500, size: 10 },
+    { containerID: 0, hostID: FIRST, size: 1 },
+  ];
+  function joining(mappings: IdMapping[]) {
+    const first = bundleOf(ranges, { args: ["sleep", "1000"] });
+    expect(box.run(first, "--detach")).toMatchObject({ status: 0, stderr: "" });
+    const path = `/proc/${box.state(first.id).pid}/ns/user`;
+    return box.run(
+      bundleOf(mappings, {
+        args: ["cat", "/proc/self/uid_map"],
+        patch: (config) => {
+          for (const namespace of config.linux.namespaces ?? [])
+            if (namespace.type === "user") namespace.path = path;
+        },
+      }),
+    );
+  }
+
+  test("may be the same, in any order", () => {
+    const { status, stderr } = joining(ranges.toReversed());
+    expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
+  });
+
+  test("are an error when they are others, since those of the namespace count", () => {
+    const { status, stderr } = joining([{ containerID: 0, hostID: FIRST, size: 2 }]);
+    expect(status).toBe(1);
+    expect(stderr).toContain(
+      `linux.uidMappings: the user namespace that is joined has other mappings (it maps 0 ${FIRST} 1, 1 ${FIRST + 500} 10`,
+    );
+  });
+});
+
 describe("without root among the ids", () => {
   const mappings = [{ containerID: 1000, hostID: FIRST, size: 10 }];
   const asUser = (uid: number, options: BundleOptions) =>
@@ -109,6 +143,24 @@ describe("without root among the ids", () => {
     });
     chownSync(join(b.rootfs, "open"), FIRST + 4, FIRST + 4);
     expect(box.run(b)).toMatchObject({ status: 0, stdout: "1004\n", stderr: "" });
+  });
+
+  test("a namespace that is joined may be such a one", () => {
+    const first = asUser(1003, { args: ["sleep", "1000"] });
+    expect(box.run(first, "--detach")).toMatchObject({ status: 0, stderr: "" });
+    const path = `/proc/${box.state(first.id).pid}/ns/user`;
+    const second = asUser(1005, {
+      args: ["sleep", "1000"],
+      patch: (config) => {
+        for (const namespace of config.linux.namespaces ?? [])
+          if (namespace.type === "user") namespace.path = path;
+        delete config.linux.uidMappings;
+        delete config.linux.gidMappings;
+      },
+    });
+    expect(box.run(second, "--detach")).toMatchObject({ status: 0, stderr: "" });
+    const exec = box.kontena(["exec", "--user", "1001:1002", second.id, "id"]);
+    expect(exec).toMatchObject({ status: 0, stdout: "uid=1001 gid=1002\n", stderr: "" });
   });
 
   test("a program of root is refused", () => {
