@@ -134,7 +134,16 @@ test("mappings that the kernel doesn't take are an error that names the mount", 
     ...{ destination: "/place", source: source(), options: ["bind", "idmap"] },
     ...{ uidMappings: overlapping, gidMappings: range(0, 6000) },
   };
-  expectRefused(box.bundle(withMounts(mount)), "mounts[7]", "uid_map", "may not overlap");
+  expectRefused(
+    box.bundle(withMounts(mount)),
+    "mounts[7].uidMappings[1].containerID: overlaps with the range of mounts[7].uidMappings[0]",
+  );
+  // In an option's own words, it is the kernel that says so.
+  const text = {
+    ...{ destination: "/place", source: source() },
+    options: ["bind", "idmap=uids=0-5000-100#10-7000-100;gids=0-6000-100"],
+  };
+  expectRefused(box.bundle(withMounts(text)), "mounts[7]", "uid_map", "may not overlap");
 });
 
 userTest("a source in a directory that the container's root may not search is bound all the same", () => {
