@@ -3,7 +3,8 @@
  * birth. `create` makes a container's init so, and `exec` and hooks a process that enters a container.
  */
 import { closeSync, writeSync } from "node:fs";
-import { bufferOffset, cellOffset, type EncodedPlan, putText, SOCKET } from "../init/encode.ts";
+import type { Kit } from "../init/loader.ts";
+import { bufferOffset, cellOffset, type EncodedPlan, putText, SOCKET } from "../init/memory.ts";
 import { chooseNumbers, type Numbers, type Spawned, spawnInit } from "../init/spawn.ts";
 import type { Buffer } from "../init/step.ts";
 import { moveAbove, openTalk } from "../init/talk.ts";
@@ -23,6 +24,8 @@ export interface BirthOptions {
   encoded: EncodedPlan;
   /** CLONE_NEW* for clone3. */
   namespaces: number;
+  /** What the birth is made with, when it is kept with the plan. */
+  kit?: Kit;
   handles: readonly Handle[];
   preserveFds: number;
   /** Highest capability that the kernel knows. */
@@ -90,6 +93,7 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
     numbers,
     lastCap: options.lastCap,
     streams,
+    ...(options.kit === undefined ? {} : { kit: options.kit }),
     ...(options.cgroupFd === undefined ? {} : { cgroupFd: options.cgroupFd }),
   });
   for (const fd of [theirs, ...opened, ...streams.map(({ ours }) => ours)]) descriptors.close(fd);

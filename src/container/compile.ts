@@ -10,7 +10,8 @@ import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Problem } from "../error.ts";
-import { type EncodedPlan, encodePlan, PLAN_BASE } from "../init/encode.ts";
+import type { Kit } from "../init/loader.ts";
+import { type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
 import { type Step, stepsOf } from "../init/step.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
@@ -36,6 +37,8 @@ export interface Compiled {
   /** Where init says that it is done with a batch and waits, in order. */
   pauses: readonly string[];
   encoded: EncodedPlan;
+  /** What init is born with. */
+  kit: Kit;
   /** The call of an op, by its address in decimal. */
   known(address: string): KnownCall | undefined;
   /** The calls of `start`, as JSON of {@link KnownCalls}. */
@@ -50,6 +53,7 @@ export interface Remembered {
   handles: readonly Handle[];
   pauses: readonly string[];
   encoded: EncodedPlan;
+  kit: Kit;
   known(address: string): KnownCall | undefined;
   startCalls: string;
   sources: PlanInput["host"]["sources"];
@@ -61,6 +65,7 @@ export function encode(plan: Pick<Plan, "handles" | "create" | "start">): Encode
   const given = Object.fromEntries(
     [...GIVEN, ...plan.handles.map(({ cell }) => cell)].map((name) => [name, 0]),
   );
+  const { encodePlan } = require("../init/encode.ts") as typeof import("../init/encode.ts");
   return encodePlan({ create: stepsOf(plan.create), start: stepsOf(plan.start) }, given);
 }
 
@@ -93,6 +98,7 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
     handles: plan.handles,
     pauses: pausesOf(plan),
     encoded,
+    kit: kitFor(input, plan, encoded),
     known: (address) => calls.get(address),
     startCalls: JSON.stringify(startCalls),
   };
@@ -102,6 +108,15 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
 export function storePlan(runtime: Runtime, { key }: Compiled): void {
   const plan = key === undefined ? undefined : memory.get(key);
   if (plan !== undefined) keepPlan(runtime, key as string, plan);
+}
+
+/** For a birth as create has it: plan memory, the conversation's socket and the state directory are handed over, and handles. */
+function kitFor({ preserveFds, host }: PlanInput, { namespaces, handles }: Plan, encoded: EncodedPlan): Kit {
+  const { makeKit } = require("../init/kit.ts") as typeof import("../init/kit.ts");
+  return makeKit({
+    ...{ namespaces, lastCap: host.lastCap, preserved: preserveFds, handed: 3 + handles.length },
+    ...{ planSize: encoded.bytes.length, firstOp: encoded.firstOp },
+  });
 }
 
 /** More than a handful of bundles at a time is a program's own affair. */
@@ -129,12 +144,13 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
     tell(runtime, warning);
   });
   const compiled = compilePlan(bundle, input, plan);
-  const { namespaces, handles, pauses, encoded, startCalls } = compiled;
+  const { namespaces, handles, pauses, encoded, kit, startCalls } = compiled;
   remember(key, {
     namespaces,
     handles,
     pauses,
     encoded,
+    kit,
     known: compiled.known,
     startCalls,
     sources: input.host.sources,
@@ -167,9 +183,9 @@ function recall(
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
   if (JSON.stringify(sources) !== JSON.stringify(plan.sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);
-  const { namespaces, handles, pauses, encoded, known, startCalls } = plan;
+  const { namespaces, handles, pauses, encoded, kit, known, startCalls } = plan;
   const input = toInput(runtime, options, bundle, { ...facts, sources });
-  return { bundle, input, namespaces, handles, pauses, encoded, known, startCalls };
+  return { bundle, input, namespaces, handles, pauses, encoded, kit, known, startCalls };
 }
 
 /** Everything that a plan depends on, as one text: plans are the same when it is. */

@@ -1,6 +1,6 @@
 /** create's side of the conversation with init (init/talk.ts): batches, the second stage, and an init that has ended. */
 import { KontenaError } from "../error.ts";
-import { HEAD_SIZE } from "../init/encode.ts";
+import { HEAD_SIZE } from "../init/memory.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
 import { syscall } from "../kernel/libc.ts";
 import { toSecondStage } from "./birth.ts";

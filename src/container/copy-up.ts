@@ -7,7 +7,7 @@
  */
 import { closeSync, fstatSync, readdirSync, readSync, writeSync } from "node:fs";
 import { KontenaError } from "../error.ts";
-import { cellOffset, type EncodedPlan } from "../init/encode.ts";
+import { cellOffset, type EncodedPlan } from "../init/memory.ts";
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O } from "../kernel/consts/fcntl.ts";
 import { makedev, S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";

@@ -141,6 +141,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   const { socket, ...init } = bear(
     {
       ...{ encoded, namespaces, handles, preserveFds, planFd, stateFd },
+      ...(options.stdio === undefined ? { kit: prepared.kit } : {}),
       lastCap: host.lastCap,
       texts: [...cgroupTexts(input), ...keyringTexts(input)],
       ...(cgroupFd === undefined ? {} : { cgroupFd }),

@@ -1,7 +1,7 @@
 /** A failure record → the error: which step, from which place of the config, what the kernel said. */
 import { readFileSync } from "node:fs";
 import { type ErrorCode, KontenaError } from "../error.ts";
-import { HEAD_SIZE, readRecord } from "../init/encode.ts";
+import { HEAD_SIZE, readRecord } from "../init/memory.ts";
 import type { Call } from "../init/step.ts";
 import { type ErrnoName, errnoName, errnoText } from "../kernel/errno.ts";
 

@@ -1,6 +1,6 @@
 /** A process that isn't a container's first one, led from its birth to execve: `exec` and hooks start theirs so. */
 import type { KontenaError } from "../error.ts";
-import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/encode.ts";
+import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/memory.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
 import { syscall } from "../kernel/libc.ts";

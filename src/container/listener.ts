@@ -16,7 +16,7 @@ import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import type { State } from "../../spec/state.ts";
 import { KontenaError } from "../error.ts";
-import { UNSET } from "../init/encode.ts";
+import { UNSET } from "../init/memory.ts";
 import { errnoText } from "../kernel/errno.ts";
 import { SyscallError, syscall } from "../kernel/libc.ts";
 import { connectStream, sendDescriptor } from "../kernel/unix-socket.ts";

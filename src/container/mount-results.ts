@@ -1,6 +1,6 @@
 /** What init found at the destinations of mounts, looked at before the program can run. */
 import { KontenaError } from "../error.ts";
-import type { EncodedPlan } from "../init/encode.ts";
+import type { EncodedPlan } from "../init/memory.ts";
 import { PROC_SUPER_MAGIC } from "../kernel/consts/mount.ts";
 import { decodeStatx } from "../kernel/structs.ts";
 import type { PlanInput } from "../plan/input.ts";

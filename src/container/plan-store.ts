@@ -8,6 +8,7 @@
  */
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Kit } from "../init/loader.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
@@ -27,11 +28,34 @@ const CALLS = ".calls";
 /** Last in the file: how many bytes the plan has, and the text. */
 const SIZE_DIGITS = 12;
 
+/** A kit in JSON: its bytes in base64. */
+interface KeptKit {
+  code: string;
+  loader: { bytes: string; firstOp: number; cells: Readonly<Record<string, number>> };
+  init: string;
+  planFdAt: readonly number[];
+}
+
+const toKept = ({ code, loader, init, planFdAt }: Kit): KeptKit => ({
+  code: code.toBase64(),
+  loader: { ...loader, bytes: loader.bytes.toBase64() },
+  init: init.toBase64(),
+  planFdAt,
+});
+
+const fromKept = ({ code, loader, init, planFdAt }: KeptKit): Kit => ({
+  code: Uint8Array.fromBase64(code),
+  loader: { ...loader, bytes: Uint8Array.fromBase64(loader.bytes) },
+  init: Uint8Array.fromBase64(init),
+  planFdAt,
+});
+
 /** What is said of a stored plan. */
 interface Head
   extends Pick<Remembered, "namespaces" | "handles" | "pauses" | "startCalls" | "sources" | "warnings"> {
   parkedSize: number;
   firstOp: number;
+  kit: KeptKit;
   cells: [string, number][];
   buffers: [string, number][];
 }
@@ -47,7 +71,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
   const text = new TextEncoder().encode(key);
   const path = planPath(runtime, text);
   const directory = join(runtime.root, STORE);
-  const { encoded, namespaces, handles, pauses, startCalls, sources, warnings } = plan;
+  const { encoded, kit, namespaces, handles, pauses, startCalls, sources, warnings } = plan;
   const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
   try {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
@@ -58,7 +82,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
     );
     const head: Head = {
       ...{ namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp },
-      ...{ cells: [...cells], buffers: [...buffers] },
+      ...{ cells: [...cells], buffers: [...buffers], kit: toKept(kit) },
     };
     // The calls first: a plan that is there is whole.
     keep(`${path}${CALLS}`, JSON.stringify(calls));
@@ -135,5 +159,6 @@ function read(runtime: Runtime, key: Uint8Array): Remembered | undefined {
     buffers: new Map(head.buffers),
     ops: [],
   };
-  return { namespaces, handles, pauses, encoded, known, startCalls, sources, warnings };
+  const kit = fromKept(head.kit);
+  return { namespaces, handles, pauses, encoded, kit, known, startCalls, sources, warnings };
 }

@@ -5,7 +5,7 @@
 import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "node:fs";
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
-import { reachedExecve } from "../init/encode.ts";
+import { reachedExecve } from "../init/memory.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";

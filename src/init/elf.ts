@@ -5,7 +5,7 @@
 import { MAP, PROT } from "../kernel/consts/mman.ts";
 import { cString } from "../kernel/libc.ts";
 import type { Machine } from "./machine/index.ts";
-import { OP_NONE, OP_SIZE, type Op, writeOp } from "./op.ts";
+import { OP_NONE, OP_OFFSET, OP_SIZE, type Op, writeOp } from "./op.ts";
 
 /** The most that an init may take, in bytes: one page wherever it runs. */
 export const ELF_SIZE_MAX = 4096;
@@ -130,6 +130,12 @@ export function buildInitElf({ machine, base = ELF_BASE, strings = [], ops }: In
   file.set(code, codeAt);
   return file;
 }
+
+/** Where {@link bootstrapElf} has the number of plan memory's descriptor: the fifth argument of mmap, the first of close. */
+export const PLAN_FD_OFFSETS: readonly number[] = [
+  roundUp(STRINGS_OFFSET, OP_SIZE) + OP_OFFSET.args + 8 * 4,
+  roundUp(STRINGS_OFFSET, OP_SIZE) + OP_SIZE + OP_OFFSET.args,
+];
 
 export interface Bootstrap {
   readonly machine: Machine;

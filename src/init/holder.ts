@@ -8,8 +8,12 @@ import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
 import { SIG, SIGCHLD, SIGKILL, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { type NativeMemory, syscall } from "../kernel/libc.ts";
-import { cellOffset, encodePlan } from "./encode.ts";
-import { CHILD_STACK, getLoader, OPS_SIZE } from "./spawn.ts";
+import { ARCH } from "../kernel/syscalls.ts";
+import { encodePlan } from "./encode.ts";
+import { CHILD_STACK, OPS_SIZE } from "./loader.ts";
+import { machineFor } from "./machine/index.ts";
+import { cellOffset } from "./memory.ts";
+import { getLoader } from "./spawn.ts";
 import { buffer, type Step, struct, words } from "./step.ts";
 import { openTalk } from "./talk.ts";
 
@@ -71,7 +75,7 @@ function holderSteps(memory: NativeMemory, ours: number, theirs: number): Step[]
  * @throws KontenaError NAMESPACE_FAILED, and what `use` throws; the process is gone in any case
  */
 export function inNewUserNamespace<T>(use: (pid: number) => T): T {
-  const { run, memory } = getLoader();
+  const { run, memory } = getLoader(() => machineFor(ARCH).interpreter());
   const { ours, theirs } = openTalk();
   let pidfd: number | undefined;
   try {

@@ -7,13 +7,10 @@
  */
 import { closeSync, writeSync } from "node:fs";
 import { KontenaError } from "../error.ts";
-import { _LINUX_CAPABILITY_VERSION_3 } from "../kernel/consts/capability.ts";
-import { AT_EMPTY_PATH, CLOSE_RANGE, F, F_SEAL, MFD, O } from "../kernel/consts/fcntl.ts";
+import { F, F_SEAL, MFD, O } from "../kernel/consts/fcntl.ts";
 import { MAP, PROT } from "../kernel/consts/mman.ts";
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../kernel/consts/mount.ts";
-import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
-import { SIG, SIGCHLD, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
 import {
   type NativeMemory,
@@ -23,17 +20,29 @@ import {
   SyscallError,
   syscall,
 } from "../kernel/libc.ts";
-import { ARCH, syscallNumber } from "../kernel/syscalls.ts";
-import { bootstrapElf } from "./elf.ts";
-import { cellOffset, type EncodedPlan, encodePlan, PLAN_BASE, readRecord } from "./encode.ts";
-import { machineFor } from "./machine/index.ts";
-import { buffer, type Call, type Step, struct } from "./step.ts";
+import {
+  CGROUP,
+  CHILD,
+  CLONE_FLAGS,
+  CODE_SIZE,
+  handedCell,
+  INIT,
+  type Kit,
+  LOADER_BASE,
+  numberCell,
+  OPS_SIZE,
+  PIDFD_AT,
+  type Shape,
+  STACK_SIZE,
+} from "./loader.ts";
+import { type EncodedPlan, readRecord } from "./memory.ts";
+import type { Call } from "./step.ts";
 import { moveAbove } from "./talk.ts";
 
 export interface SpawnOptions {
   /** The namespaces to create: CLONE_NEW*. */
   namespaces: number;
-  plan: EncodedPlan;
+  plan: Pick<EncodedPlan, "bytes" | "firstOp">;
   /** Descriptors that init gets beside 0–2 and the preserved ones. */
   numbers: Numbers;
   /** Those that take the place of this process's own 0–2. */
@@ -42,6 +51,8 @@ export interface SpawnOptions {
   lastCap: number;
   /** cgroup v2 directory for the child to be born in. */
   cgroupFd?: number;
+  /** Made for this shape; made anew without one. */
+  kit?: Kit;
 }
 
 /** A descriptor of this process, and its number in init. */
@@ -88,13 +99,6 @@ export interface Spawned {
   pidfd: number;
 }
 
-/** Layout of the loader's memory: code, then ops and cells, then the child's stack. */
-const CODE_SIZE = 65536;
-export const OPS_SIZE = 65536;
-const STACK_SIZE = 16384;
-/** In the loader's memory. */
-export const CHILD_STACK = { offset: OPS_SIZE, size: STACK_SIZE } as const;
-
 interface Loader {
   run(first: number): void;
   memory: NativeMemory;
@@ -102,163 +106,110 @@ interface Loader {
 
 let loader: Loader | undefined;
 
-/** Maps the interpreter into this process, once: written first, made executable after, never both. */
-export function getLoader(): Loader {
+/**
+ * Maps the interpreter into this process, once: written first, made executable after, never both. At the place that lists
+ * are encoded for, or, where something lies there (another thread's loader), anywhere.
+ */
+export function getLoader(code: () => Uint8Array): Loader {
   if (loader !== undefined) return loader;
   const size = CODE_SIZE + OPS_SIZE + STACK_SIZE;
-  const address = syscall(
+  const prot = PROT.PROT_READ | PROT.PROT_WRITE;
+  const flags = MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS;
+  let address = rawSyscall(
     "mmap",
-    0,
+    LOADER_BASE - CODE_SIZE,
     size,
-    PROT.PROT_READ | PROT.PROT_WRITE,
-    MAP.MAP_PRIVATE | MAP.MAP_ANONYMOUS,
+    prot,
+    flags | MAP.MAP_FIXED_NOREPLACE,
     -1,
     0,
   );
-  nativeMemory(address, CODE_SIZE).bytes.set(machineFor(ARCH).interpreter());
+  if (address < 0) address = syscall("mmap", 0, size, prot, flags, -1, 0);
+  nativeMemory(address, CODE_SIZE).bytes.set(code());
   syscall("mprotect", address, CODE_SIZE, PROT.PROT_READ | PROT.PROT_EXEC);
   loader = { run: nativeFunction(address), memory: nativeMemory(address + CODE_SIZE, OPS_SIZE + STACK_SIZE) };
   return loader;
 }
 
-const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
-
-/**
- * In a new user namespace execve drops every capability of an id that isn't mapped yet, and the maps can't be written
- * while vfork holds the parent; ambient capabilities survive.
- */
-function keepCapabilities(lastCap: number): Call[] {
-  const all = (1n << BigInt(lastCap + 1)) - 1n;
-  const raise = (cap: number): Call => ({
-    call: "prctl",
-    args: [PR.PR_CAP_AMBIENT, PR_CAP_AMBIENT.PR_CAP_AMBIENT_RAISE, cap, 0, 0],
-    why: "keep this capability across execveat",
-    fail: fail("cannot keep a capability in the new user namespace"),
-  });
-  return [
-    {
-      call: "capset",
-      args: [
-        struct("cap_user_header", { version: _LINUX_CAPABILITY_VERSION_3, pid: 0 }),
-        struct("cap_user_data", { effective: all, permitted: all, inheritable: all }),
-      ],
-      why: "make every capability inheritable",
-      fail: fail("cannot keep the capabilities in the new user namespace"),
-    },
-    ...Array.from({ length: lastCap + 1 }, (_, cap) => raise(cap)),
-  ];
+/** Loaded for a birth without a kit: a kept plan has its own. */
+function loadKit() {
+  return require("./kit.ts") as typeof import("./kit.ts");
 }
-
-/** What the child does before it becomes init. */
-function childSteps(options: SpawnOptions, initFd: number): Step[] {
-  const hand = ({ ours, inInit }: Placed): Call => ({
-    call: "dup3",
-    args: [ours, inInit, 0],
-    why: "init gets this descriptor, at a number of its own",
-    fail: fail("cannot hand a descriptor to init"),
-  });
-  const { plan, kept, handles, lowest } = options.numbers;
-  return [
-    ...((options.namespaces & CLONE.CLONE_NEWUSER) !== 0 ? keepCapabilities(options.lastCap) : []),
-    {
-      call: "close_range",
-      args: [lowest, 0xffffffff, CLOSE_RANGE.CLOSE_RANGE_CLOEXEC],
-      why: "nothing else that is open here reaches init",
-      fail: fail("cannot close the runtime's descriptors"),
-    },
-    // Bun sets FD_CLOEXEC on all that it was started with.
-    ...Array.from(
-      { length: lowest - 3 },
-      (_, i): Call => ({
-        call: "fcntl",
-        args: [3 + i, F.F_SETFD, 0],
-        why: "the program inherits this descriptor",
-        fail: fail("cannot preserve a descriptor"),
-      }),
-    ),
-    // Streams first: init's numbers may be theirs here.
-    ...[...(options.streams ?? []), plan, ...kept, ...handles].map(hand),
-    {
-      call: "execveat",
-      args: [initFd, "", { strings: ["kontena-init"] }, { strings: [] }, AT_EMPTY_PATH],
-      why: "become init",
-      fail: fail("cannot execute init"),
-    },
-  ];
-}
-
-const SIGNALS = "the caller's signal mask";
-
-/** clone3 between two changes of the signal mask: a signal must not run a handler of this process in the child. */
-function loaderSteps(options: SpawnOptions, initFd: number, memory: NativeMemory): Step[] {
-  const namespaces = BigInt(options.namespaces >>> 0);
-  const flags =
-    namespaces |
-    BigInt(CLONE.CLONE_VM | CLONE.CLONE_VFORK | CLONE.CLONE_PIDFD) |
-    CLONE3.CLONE_CLEAR_SIGHAND |
-    (options.cgroupFd === undefined ? 0n : CLONE3.CLONE_INTO_CGROUP);
-  const args = struct("clone_args", {
-    flags,
-    pidfd: BigInt(memory.address + PIDFD_AT),
-    exit_signal: BigInt(SIGCHLD),
-    stack: BigInt(memory.address + OPS_SIZE),
-    stack_size: BigInt(STACK_SIZE),
-    cgroup: BigInt(options.cgroupFd ?? 0),
-  });
-  return [
-    {
-      call: "rt_sigprocmask",
-      args: [SIG.SIG_SETMASK, struct("sigset", ~0n), buffer(SIGNALS, 8), SIGSET_SIZE],
-      why: "no signal meets the child while it shares this memory",
-      fail: fail("cannot block signals"),
-    },
-    {
-      call: "clone3",
-      args: [args, 88],
-      why: "the child, with the namespaces that the config asks for",
-      save: "pid",
-      zero: [...childSteps(options, initFd), { call: "exit_group", args: [127], why: "never reached" }],
-      otherwise: "next",
-    },
-    {
-      call: "rt_sigprocmask",
-      args: [SIG.SIG_SETMASK, buffer(SIGNALS, 8), 0, SIGSET_SIZE],
-      why: "signals as they were",
-      fail: fail("cannot restore the signal mask"),
-    },
-  ];
-}
-
-/** Where clone3 stores the pidfd: the last bytes of the ops' area. */
-const PIDFD_AT = OPS_SIZE - 8;
 
 /**
  * Creates the child and returns when it has become init, waiting for its first order.
  * @throws KontenaError NAMESPACE_FAILED, CGROUP_FAILED, HOST_UNSUPPORTED or INTERNAL; then there is no child.
  */
 export function spawnInit(options: SpawnOptions): Spawned {
-  const { run, memory } = getLoader();
+  const shape = shapeOf(options);
+  const kit = options.kit ?? loadKit().makeKit(shape);
+  const { run, memory } = getLoader(() => kit.code);
   // Above the numbers in init: dup3 in the child must not close it.
-  const initFd = moveAbove(openInit(options), options.numbers.above);
+  const initFd = moveAbove(openInit(kit, options.numbers.plan.inInit), options.numbers.above);
   try {
-    const steps = loaderSteps(options, initFd, memory);
-    const encoded = encodePlan({ create: steps, start: [] }, {}, { base: memory.address, end: "return" });
-    if (encoded.bytes.length > PIDFD_AT) throw new RangeError("the loader's list is too long");
-    memory.bytes.fill(0, encoded.bytes.length, OPS_SIZE);
-    memory.bytes.set(encoded.bytes);
-    run(encoded.firstOp);
-    const pid = Number(memory.view.getBigInt64(cellOffset(encoded, "pid"), true));
+    const { bytes, firstOp, cells } =
+      memory.address === LOADER_BASE ? kit.loader : loadKit().makeKit(shape, memory.address).loader;
+    memory.bytes.fill(0, bytes.length, OPS_SIZE);
+    memory.bytes.set(bytes);
+    const values = cellValues(options, initFd);
+    for (const name in values)
+      memory.view.setBigInt64(cells[name] as number, BigInt(values[name] as number | bigint), true);
+    run(firstOp);
+    const pid = Number(memory.view.getBigInt64(cells[CHILD] as number, true));
     if (pid < 0) throw cloneError(-pid, options);
     const pidfd = memory.view.getInt32(PIDFD_AT, true);
     const record = readRecord(memory.bytes);
     if (record === undefined) return { pid, pidfd };
     syscall("wait4", pid, 0, 0, 0);
     closeSync(pidfd);
-    const call = encoded.ops.find((op) => op.address === record.op)?.call;
-    throw childError(call, record.errno);
+    throw childError(loadKit().callAt(shape, memory.address, record.op), record.errno);
   } finally {
     closeSync(initFd);
   }
+}
+
+function flagsOf(namespaces: number, cgroupFd: number | undefined): bigint {
+  return (
+    BigInt((namespaces | CLONE.CLONE_VM | CLONE.CLONE_VFORK | CLONE.CLONE_PIDFD) >>> 0) |
+    CLONE3.CLONE_CLEAR_SIGHAND |
+    (cgroupFd === undefined ? 0n : CLONE3.CLONE_INTO_CGROUP)
+  );
+}
+
+/** All that differs between two births of one shape. */
+function cellValues(
+  { namespaces, numbers, streams = [], cgroupFd }: SpawnOptions,
+  initFd: number,
+): Record<string, number | bigint> {
+  const values: Record<string, number | bigint> = {
+    [INIT]: initFd,
+    [CGROUP]: cgroupFd ?? 0,
+    [CLONE_FLAGS]: flagsOf(namespaces, cgroupFd),
+  };
+  // Streams first: init's numbers may be theirs here.
+  [...streams, numbers.plan, ...numbers.kept, ...numbers.handles].forEach(({ ours, inInit }, i) => {
+    values[handedCell(i)] = ours;
+    values[numberCell(i)] = inInit;
+  });
+  return values;
+}
+
+/** What a kit for this birth depends on. */
+export function shapeOf({
+  namespaces,
+  plan,
+  numbers,
+  streams = [],
+  lastCap,
+}: Pick<SpawnOptions, "namespaces" | "plan" | "numbers" | "streams" | "lastCap">): Shape {
+  return {
+    namespaces,
+    lastCap,
+    preserved: numbers.lowest - 3,
+    handed: streams.length + 1 + numbers.kept.length + numbers.handles.length,
+    planSize: plan.bytes.length,
+    firstOp: plan.firstOp,
+  };
 }
 
 function cloneError(errno: number, options: SpawnOptions): KontenaError {
@@ -313,19 +264,10 @@ function childError(call: Call | undefined, errno: number): KontenaError {
 }
 
 /** The init program: a descriptor of a sealed memfd with the interpreter and its bootstrap. */
-function openInit(options: SpawnOptions): number {
-  const image = bootstrapElf({
-    machine: machineFor(ARCH),
-    planFd: options.numbers.plan.inInit,
-    planBase: BigInt(PLAN_BASE),
-    planSize: options.plan.bytes.length,
-    firstOp: BigInt(options.plan.firstOp),
-    numbers: {
-      mmap: syscallNumber("mmap"),
-      close: syscallNumber("close"),
-      exit_group: syscallNumber("exit_group"),
-    },
-  });
+function openInit({ init, planFdAt }: Kit, planFd: number): number {
+  const image = init.slice();
+  const view = new DataView(image.buffer);
+  for (const at of planFdAt) view.setBigUint64(at, BigInt(planFd), true);
   const flags = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING;
   let fd = rawSyscall("memfd_create", "kontena-init", flags | MFD.MFD_EXEC);
   // Kernels before 6.3 don't know MFD_EXEC and need no such leave.

@@ -4,7 +4,7 @@
  */
 
 import type { User } from "../../spec/process.ts";
-import { SOCKET } from "../init/encode.ts";
+import { SOCKET } from "../init/memory.ts";
 import { cell, type Pause, type Step } from "../init/step.ts";
 import { sweep } from "./destination.ts";
 import type { Handle } from "./handles.ts";

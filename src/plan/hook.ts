@@ -1,7 +1,7 @@
 /** A hook (config.md, "POSIX-platform Hooks") as a process: where it runs, what it is given, and execve. */
 import type { Config } from "../../spec/config.ts";
 import type { Hook } from "../../spec/hooks.ts";
-import { LAST_CALL } from "../init/encode.ts";
+import { LAST_CALL } from "../init/memory.ts";
 import { cell, type Failure, type Pause, type Step } from "../init/step.ts";
 import { CLOSE_RANGE } from "../kernel/consts/fcntl.ts";
 import { type EnterInput, enterContainer } from "./exec.ts";

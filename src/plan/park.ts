@@ -1,6 +1,6 @@
 /** Between create and start: init waits in opening the exec FIFO, which `start` opens from the other side. */
 
-import { PARK_ADDRESS, PARK_LENGTH, SOCKET } from "../init/encode.ts";
+import { PARK_ADDRESS, PARK_LENGTH, SOCKET } from "../init/memory.ts";
 import { cell, type Failure, type Step } from "../init/step.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { close } from "./destination.ts";

@@ -1,6 +1,6 @@
 /** The program itself: where it runs, which file it is, and execve (config.md, "Process"; execve(2)). */
 import { posix } from "node:path";
-import { LAST_CALL } from "../init/encode.ts";
+import { LAST_CALL } from "../init/memory.ts";
 import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { PR } from "../kernel/consts/prctl.ts";

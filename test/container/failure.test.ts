@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { callError, type KnownCall, recordedError } from "../../src/container/failure.ts";
 import { exitStatus, formatError } from "../../src/error.ts";
-import { HEAD_SIZE } from "../../src/init/encode.ts";
+import { HEAD_SIZE } from "../../src/init/memory.ts";
 import { stepsOf } from "../../src/init/step.ts";
 import { planContainer } from "../../src/plan/order.ts";
 import { callsIn } from "../plan/helpers.ts";

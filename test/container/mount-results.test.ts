@@ -1,7 +1,7 @@
 import { expect, test } from "bun:test";
 import type { Mount } from "../../spec/mounts.ts";
 import { checkMounts } from "../../src/container/mount-results.ts";
-import type { EncodedPlan } from "../../src/init/encode.ts";
+import type { EncodedPlan } from "../../src/init/memory.ts";
 import { PROC_SUPER_MAGIC } from "../../src/kernel/consts/mount.ts";
 import { inputOf, withNamespaces } from "../plan/helpers.ts";
 

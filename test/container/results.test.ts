@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
 import { checkResults, chooseProgram } from "../../src/container/results.ts";
 import { KontenaError } from "../../src/error.ts";
-import { bufferOffset, cellOffset, encodePlan, SOCKET } from "../../src/init/encode.ts";
+import { encodePlan } from "../../src/init/encode.ts";
+import { bufferOffset, cellOffset, SOCKET } from "../../src/init/memory.ts";
 import { ERRNO, type ErrnoName } from "../../src/kernel/errno.ts";
 import { devices } from "../../src/plan/devices.ts";
 import {

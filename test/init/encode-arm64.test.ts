@@ -6,21 +6,20 @@ import { expect, test } from "bun:test";
 import { chmodSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { bootstrapElf } from "../../src/init/elf.ts";
+import { encodePlan, type Sections } from "../../src/init/encode.ts";
+import { machineFor } from "../../src/init/machine/index.ts";
 import {
   bufferOffset,
   cellOffset,
   type EncodedPlan,
   EXIT_FAILED,
-  encodePlan,
   type FailureRecord,
   PARK_ADDRESS,
   PARK_LENGTH,
   PLAN_BASE,
   readRecord,
-  type Sections,
   SOCKET,
-} from "../../src/init/encode.ts";
-import { machineFor } from "../../src/init/machine/index.ts";
+} from "../../src/init/memory.ts";
 import { buffer, type Call, cell, type Step, struct } from "../../src/init/step.ts";
 import { AT_FDCWD, O } from "../../src/kernel/consts/fcntl.ts";
 import { ERRNO } from "../../src/kernel/errno.ts";

@@ -1,11 +1,11 @@
 import { describe, expect, test } from "bun:test";
 import { GIVEN } from "../../src/container/birth.ts";
+import { encodePlan, type Sections } from "../../src/init/encode.ts";
 import {
   bufferOffset,
   cellOffset,
   type EncodedPlan,
   EXIT_FAILED,
-  encodePlan,
   HEAD_SIZE,
   LAST_CALL,
   PARK_ADDRESS,
@@ -13,10 +13,9 @@ import {
   PLAN_BASE,
   reachedExecve,
   readRecord,
-  type Sections,
   SOCKET,
   UNSET,
-} from "../../src/init/encode.ts";
+} from "../../src/init/memory.ts";
 import { OP_OFFSET, OP_SIZE } from "../../src/init/op.ts";
 import { buffer, type Call, cell, type Step, stepsOf, struct, words } from "../../src/init/step.ts";
 import { ERRNO } from "../../src/kernel/errno.ts";

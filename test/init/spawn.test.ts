@@ -4,7 +4,7 @@ import { mkdtempSync, openSync, readFileSync, readlinkSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KontenaError } from "../../src/error.ts";
-import { EXIT_FAILED, PLAN_BASE, UNSET } from "../../src/init/encode.ts";
+import { EXIT_FAILED, PLAN_BASE, UNSET } from "../../src/init/memory.ts";
 import { chooseNumbers } from "../../src/init/spawn.ts";
 import { cell } from "../../src/init/step.ts";
 import { CLONE } from "../../src/kernel/consts/sched.ts";

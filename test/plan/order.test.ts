@@ -1,6 +1,6 @@
 /** What must hold for every plan: the order of the phases, and the relations that the container's safety rests on. */
 import { describe, expect, test } from "bun:test";
-import { LAST_CALL } from "../../src/init/encode.ts";
+import { LAST_CALL } from "../../src/init/memory.ts";
 import { type Call, calls, type Step, stepsOf } from "../../src/init/step.ts";
 import { AT_FDCWD, CLOSE_RANGE, RESOLVE } from "../../src/kernel/consts/fcntl.ts";
 import { PR } from "../../src/kernel/consts/prctl.ts";

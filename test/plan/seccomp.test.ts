@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Process } from "../../spec/process.ts";
 import type { Seccomp } from "../../spec/seccomp.ts";
-import { LAST_CALL, SOCKET } from "../../src/init/encode.ts";
+import { LAST_CALL, SOCKET } from "../../src/init/memory.ts";
 import type { Call } from "../../src/init/step.ts";
 import { dropCapabilities, setCapabilities } from "../../src/plan/capabilities.ts";
 import type { PlanInput, SeccompFilter } from "../../src/plan/input.ts";

@@ -1,13 +1,13 @@
 /** Real inits with small plans: spawned by this process, told to go on, looked at in /proc, and gone after each test. */
 import { closeSync, readdirSync, readFileSync, readlinkSync, writeSync } from "node:fs";
+import { encodePlan } from "../../../src/init/encode.ts";
 import {
   cellOffset,
   type EncodedPlan,
-  encodePlan,
   type FailureRecord,
   readRecord,
   SOCKET,
-} from "../../../src/init/encode.ts";
+} from "../../../src/init/memory.ts";
 import { chooseNumbers, spawnInit } from "../../../src/init/spawn.ts";
 import type { Call, Step } from "../../../src/init/step.ts";
 import { awaitDone, moveAbove, openTalk, sendGo } from "../../../src/init/talk.ts";

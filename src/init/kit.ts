@@ -1,0 +1,166 @@
+/**
+ * What a birth is made with, and what is the same for all births of one shape: the interpreter, the loader's list of ops, and
+ * init's file. Made of numbers alone, so that it is kept with a plan, and neither encoder nor assembler are loaded again.
+ */
+import { _LINUX_CAPABILITY_VERSION_3 } from "../kernel/consts/capability.ts";
+import { AT_EMPTY_PATH, CLOSE_RANGE, F } from "../kernel/consts/fcntl.ts";
+import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
+import { CLONE } from "../kernel/consts/sched.ts";
+import { SIG, SIGCHLD, SIGSET_SIZE } from "../kernel/consts/signal.ts";
+import { ARCH, syscallNumber } from "../kernel/syscalls.ts";
+import { bootstrapElf, PLAN_FD_OFFSETS } from "./elf.ts";
+import { encodePlan } from "./encode.ts";
+import {
+  CGROUP,
+  CHILD,
+  CLONE_FLAGS,
+  handedCell,
+  INIT,
+  type Kit,
+  LOADER_BASE,
+  numberCell,
+  OPS_SIZE,
+  PIDFD_AT,
+  type Shape,
+  STACK_SIZE,
+} from "./loader.ts";
+import { machineFor } from "./machine/index.ts";
+import { PLAN_BASE } from "./memory.ts";
+import { buffer, type Call, cell, type Step, struct, words } from "./step.ts";
+
+const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
+
+/**
+ * In a new user namespace execve drops every capability of an id that isn't mapped yet, and the maps can't be written
+ * while vfork holds the parent; ambient capabilities survive.
+ */
+function keepCapabilities(lastCap: number): Call[] {
+  const all = (1n << BigInt(lastCap + 1)) - 1n;
+  const raise = (cap: number): Call => ({
+    call: "prctl",
+    args: [PR.PR_CAP_AMBIENT, PR_CAP_AMBIENT.PR_CAP_AMBIENT_RAISE, cap, 0, 0],
+    why: "keep this capability across execveat",
+    fail: fail("cannot keep a capability in the new user namespace"),
+  });
+  return [
+    {
+      call: "capset",
+      args: [
+        struct("cap_user_header", { version: _LINUX_CAPABILITY_VERSION_3, pid: 0 }),
+        struct("cap_user_data", { effective: all, permitted: all, inheritable: all }),
+      ],
+      why: "make every capability inheritable",
+      fail: fail("cannot keep the capabilities in the new user namespace"),
+    },
+    ...Array.from({ length: lastCap + 1 }, (_, cap) => raise(cap)),
+  ];
+}
+
+/** What the child does before it becomes init. */
+function childSteps({ namespaces, lastCap, preserved, handed }: Shape): Step[] {
+  return [
+    ...((namespaces & CLONE.CLONE_NEWUSER) !== 0 ? keepCapabilities(lastCap) : []),
+    {
+      call: "close_range",
+      args: [3 + preserved, 0xffffffff, CLOSE_RANGE.CLOSE_RANGE_CLOEXEC],
+      why: "nothing else that is open here reaches init",
+      fail: fail("cannot close the runtime's descriptors"),
+    },
+    // Bun sets FD_CLOEXEC on all that it was started with.
+    ...Array.from(
+      { length: preserved },
+      (_, i): Call => ({
+        call: "fcntl",
+        args: [3 + i, F.F_SETFD, 0],
+        why: "the program inherits this descriptor",
+        fail: fail("cannot preserve a descriptor"),
+      }),
+    ),
+    ...Array.from(
+      { length: handed },
+      (_, i): Call => ({
+        call: "dup3",
+        args: [cell(handedCell(i)), cell(numberCell(i)), 0],
+        why: "init gets this descriptor, at a number of its own",
+        fail: fail("cannot hand a descriptor to init"),
+      }),
+    ),
+    {
+      call: "execveat",
+      args: [cell(INIT), "", { strings: ["kontena-init"] }, { strings: [] }, AT_EMPTY_PATH],
+      why: "become init",
+      fail: fail("cannot execute init"),
+    },
+  ];
+}
+
+const SIGNALS = "the caller's signal mask";
+
+/** clone3 between two changes of the signal mask: a signal must not run a handler of this process in the child. */
+function loaderSteps(shape: Shape, base: number): Step[] {
+  // struct clone_args (linux/sched.h): flags, pidfd, child_tid, parent_tid, exit_signal, stack, its size, tls, set_tid …, cgroup.
+  const clone = words(
+    ...[cell(CLONE_FLAGS), base + PIDFD_AT, 0, 0, SIGCHLD],
+    ...[base + OPS_SIZE, STACK_SIZE, 0, 0, 0, cell(CGROUP)],
+  );
+  return [
+    {
+      call: "rt_sigprocmask",
+      args: [SIG.SIG_SETMASK, struct("sigset", ~0n), buffer(SIGNALS, 8), SIGSET_SIZE],
+      why: "no signal meets the child while it shares this memory",
+      fail: fail("cannot block signals"),
+    },
+    {
+      call: "clone3",
+      args: [clone, 88],
+      why: "the child, with the namespaces that the config asks for",
+      save: CHILD,
+      zero: [...childSteps(shape), { call: "exit_group", args: [127], why: "never reached" }],
+      otherwise: "next",
+    },
+    {
+      call: "rt_sigprocmask",
+      args: [SIG.SIG_SETMASK, buffer(SIGNALS, 8), 0, SIGSET_SIZE],
+      why: "signals as they were",
+      fail: fail("cannot restore the signal mask"),
+    },
+  ];
+}
+
+function encodeLoader(shape: Shape, base: number) {
+  const names = Array.from({ length: shape.handed }, (_, i) => [handedCell(i), numberCell(i)]).flat();
+  const given = Object.fromEntries([...names, INIT].map((name) => [name, 0]));
+  const encoded = encodePlan({ create: loaderSteps(shape, base), start: [] }, given, { base, end: "return" });
+  if (encoded.bytes.length > PIDFD_AT) throw new RangeError("the loader's list is too long");
+  return encoded;
+}
+
+/** The kit for a shape; its list is for `base`, where the loader's memory is. */
+export function makeKit(shape: Shape, base = LOADER_BASE): Kit {
+  const machine = machineFor(ARCH);
+  const { bytes, firstOp, cells } = encodeLoader(shape, base);
+  const init = bootstrapElf({
+    machine,
+    // Filled in at birth.
+    planFd: 0,
+    planBase: BigInt(PLAN_BASE),
+    planSize: shape.planSize,
+    firstOp: BigInt(shape.firstOp),
+    numbers: {
+      mmap: syscallNumber("mmap"),
+      close: syscallNumber("close"),
+      exit_group: syscallNumber("exit_group"),
+    },
+  });
+  return {
+    code: machine.interpreter(),
+    loader: { bytes, firstOp, cells: Object.fromEntries(cells) },
+    init,
+    planFdAt: PLAN_FD_OFFSETS,
+  };
+}
+
+/** The call of the loader's list at an address: for the error of one that has failed. */
+export function callAt(shape: Shape, base: number, address: number): Call | undefined {
+  return encodeLoader(shape, base).ops.find((op) => op.address === address)?.call;
+}
