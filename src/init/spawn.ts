@@ -224,7 +224,8 @@ function cloneError(errno: number, options: SpawnOptions): KontenaError {
   };
   const hint = hints[name];
   // Of a birth in a cgroup: not allowed to leave the caller's for it; not a domain; or controllers for cgroups below are enabled.
-  const ofCgroup: number[] = [ERRNO.EACCES, ERRNO.EOPNOTSUPP, ERRNO.EBUSY];
+  // Or removed just now.
+  const ofCgroup: number[] = [ERRNO.EACCES, ERRNO.EOPNOTSUPP, ERRNO.EBUSY, ERRNO.ENOENT, ERRNO.ENODEV];
   if (options.cgroupFd !== undefined && ofCgroup.includes(errno))
     return new KontenaError(
       "CGROUP_FAILED",

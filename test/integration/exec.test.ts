@@ -1,6 +1,6 @@
 /** exec: one more process in a running container, by the built executable. */
 import { expect } from "bun:test";
-import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type BundleOptions,
@@ -237,3 +237,27 @@ test("exec whose pid file or pidfd socket can't be had fails before its program 
   }
   expect(box.kontena(["ps", "--format", "json", b.id]).stdout.split(",")).toHaveLength(1);
 });
+
+for (const shares of [false, true])
+  test(`exec while the container is deleted runs or fails, and leaves no process${shares ? ", without a pid namespace too" : ""}`, async () => {
+    const mark = String(1_000_000 + process.pid);
+    const marked = () =>
+      readdirSync("/proc").filter(
+        (name) => /^\d+$/.test(name) && readOr(`/proc/${name}/cmdline`, "").endsWith(`\0${mark}\0`),
+      );
+    for (let i = 0; i < 3; i++) {
+      const b = running({
+        patch: (c) => {
+          if (shares) c.linux.namespaces = c.linux.namespaces?.filter(({ type }) => type !== "pid") ?? [];
+        },
+      });
+      const execs = Array.from({ length: 4 }, () => box.spawn(["exec", "--detach", b.id, "sleep", mark]));
+      await Bun.sleep(10 * i);
+      expect(box.kontena(["delete", "--force", b.id])).toMatchObject({ status: 0, stderr: "" });
+      for (const exec of execs) {
+        expect([0, 255]).toContain(await exec.exited);
+        expect(exec.errors()).not.toMatch(/linux\.namespaces|ENOENT|\n./);
+      }
+      await until("no process is left", () => marked().length === 0);
+    }
+  });
