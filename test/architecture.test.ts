@@ -3,6 +3,8 @@ import { describe, expect, test } from "bun:test";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { ERROR_CODES } from "../src/error.ts";
+import { planContainer } from "../src/plan/order.ts";
+import { inputOf } from "./plan/helpers.ts";
 
 const TOP = join(import.meta.dir, "..");
 const read = (path: string) => readFileSync(join(TOP, path), "utf8");
@@ -189,6 +191,23 @@ describe("documents", () => {
     const text = read("docs/architecture.md");
     for (const entry of readdirSync(join(TOP, "src"), { withFileTypes: true }))
       if (entry.isDirectory()) expect(text).toContain(`${entry.name}/`);
+  });
+
+  test("of the architecture have each phase of a plan, in its order", () => {
+    const { create, start } = planContainer(inputOf({}));
+    const text = read("docs/architecture.md");
+    for (const [heading, phases] of [
+      ["\ncreate:\n", create],
+      ["\nstart:\n", start],
+    ] as const) {
+      const table =
+        text
+          .slice(text.indexOf(heading) + heading.length)
+          .trimStart()
+          .split("\n\n")[0] ?? "";
+      const rows = table.split("\n").map((row) => row.split("|")[1]?.trim());
+      expect(rows.slice(2)).toEqual(phases.map(({ phase }) => phase));
+    }
   });
 
   test("every error code is thrown somewhere", () => {
