@@ -25,7 +25,7 @@ import { checkId } from "./id.ts";
 import { absoluteSources, type CreateOptions, cgroupPathFor, checkPreserved, toInput } from "./input.ts";
 import { buildOf, keepPlan, readPlan } from "./plan-store.ts";
 import type { Runtime } from "./runtime.ts";
-import { seccompFact } from "./seccomp.ts";
+import { seccompFact, withFilter } from "./seccomp.ts";
 
 /** What `create` needs of a plan. */
 export interface Compiled {
@@ -45,6 +45,8 @@ export interface Compiled {
   startCalls: string;
   /** How the plan is remembered; none for one that was made in another way. */
   key?: string;
+  /** The key of the plan that this one took the place of. */
+  base?: string;
 }
 
 /** The part of a compiled plan that is the same for every container with the same key. */
@@ -104,10 +106,12 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
   };
 }
 
-/** Keeps the plan of a container for the next command; never a reason to fail. */
-export function storePlan(runtime: Runtime, { key }: Compiled): void {
-  const plan = key === undefined ? undefined : memory.get(key);
-  if (plan !== undefined) keepPlan(runtime, key as string, plan);
+/** Keeps the plan of a container for the next command, and the one that it came from; never a reason to fail. */
+export function storePlan(runtime: Runtime, { key, base }: Compiled): void {
+  for (const each of [base, key]) {
+    const plan = each === undefined ? undefined : memory.get(each);
+    if (plan !== undefined) keepPlan(runtime, each as string, plan);
+  }
 }
 
 /** For a birth as create has it: plan memory, the conversation's socket and the state directory are handed over, and handles. */
@@ -144,19 +148,44 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
     tell(runtime, warning);
   });
   const compiled = compilePlan(bundle, input, plan);
-  const { namespaces, handles, pauses, encoded, kit, startCalls } = compiled;
-  remember(key, {
-    namespaces,
-    handles,
-    pauses,
-    encoded,
-    kit,
-    known: compiled.known,
-    startCalls,
-    sources: input.host.sources,
-    warnings,
-  });
+  remember(key, toRemembered(compiled, warnings));
   return { ...compiled, key };
+}
+
+function toRemembered(compiled: Compiled, warnings: Problem[]): Remembered {
+  const { namespaces, handles, pauses, encoded, kit, known, startCalls } = compiled;
+  const { sources } = compiled.input.host;
+  return { namespaces, handles, pauses, encoded, kit, known, startCalls, sources, warnings };
+}
+
+const isFor = (plan: Remembered, sources: Remembered["sources"]) =>
+  JSON.stringify(sources) === JSON.stringify(plan.sources);
+
+/**
+ * Another plan for the same container, in which something is otherwise than the facts had said. It is remembered too,
+ * beside the first one.
+ * @param what is otherwise, in a word
+ */
+export function compileVariant(
+  runtime: Runtime,
+  { bundle, key: base }: Compiled,
+  what: string,
+  input: PlanInput,
+): Compiled {
+  const key = base === undefined ? undefined : `${base}\0${what}`;
+  const keys = base === undefined || key === undefined ? {} : { base, key };
+  const known = key === undefined ? undefined : (memory.get(key) ?? readPlan(runtime, key));
+  if (key !== undefined && known !== undefined && isFor(known, input.host.sources)) {
+    remember(key, known);
+    const { namespaces, handles, pauses, encoded, kit, startCalls } = known;
+    const rest = { namespaces, handles, pauses, encoded, kit, startCalls };
+    return { bundle, input, ...rest, known: known.known, ...keys };
+  }
+  const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
+  const whole = withFilter(runtime, input);
+  const compiled = compilePlan(bundle, whole, planContainer(whole));
+  if (key !== undefined) remember(key, toRemembered(compiled, []));
+  return { ...compiled, ...keys };
 }
 
 function tell(runtime: Runtime, { message, at, hint }: Problem): void {
@@ -181,7 +210,7 @@ function recall(
   // The same text was checked when the plan was made.
   const bundle = withRoot(text, parseJson(text.text) as Config);
   const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
-  if (JSON.stringify(sources) !== JSON.stringify(plan.sources)) return undefined;
+  if (!isFor(plan, sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);
   const { namespaces, handles, pauses, encoded, kit, known, startCalls } = plan;
   const input = toInput(runtime, options, bundle, { ...facts, sources });

@@ -1,10 +1,9 @@
 /** The container's cgroup, from what will be made to the waiting init in it; and a container that goes without. */
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
-import { type Compiled, compilePlan } from "./compile.ts";
+import { type Compiled, compileVariant } from "./compile.ts";
 import type { Making } from "./making.ts";
 import { refusalOf, refuseLimits } from "./no-cgroup.ts";
 import type { Runtime } from "./runtime.ts";
-import { withFilter } from "./seccomp.ts";
 
 function request(runtime: Runtime, { input }: Compiled, { state: { id } }: Making): CgroupRequest {
   return { id, input, warn: runtime.warn };
@@ -37,14 +36,12 @@ export function makeCgroup(runtime: Runtime, prepared: Compiled, making: Making)
   }
 }
 
-/** The plan had steps into the cgroup: this container gets another one, which isn't kept. */
+/** The plan had steps into the cgroup: this container gets another one. */
 function withoutCgroup(runtime: Runtime, prepared: Compiled, making: Making): undefined {
   if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
   delete making.state.cgroup;
-  const { bundle } = prepared;
-  const input = withFilter(runtime, { ...prepared.input, cgroupPath: undefined });
-  const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
-  Object.assign(prepared, compilePlan(bundle, input, planContainer(input)), { key: undefined });
+  const input = { ...prepared.input, cgroupPath: undefined };
+  Object.assign(prepared, compileVariant(runtime, prepared, "no cgroup", input));
   return undefined;
 }
 

@@ -12,7 +12,7 @@ import {
 } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { compile, storePlan } from "../../src/container/compile.ts";
+import { compile, compileVariant, storePlan } from "../../src/container/compile.ts";
 import { planPath } from "../../src/container/plan-store.ts";
 import { openRuntime } from "../../src/container/runtime.ts";
 import { defaultConfig } from "../../src/container/spec.ts";
@@ -67,6 +67,29 @@ describe("a second container of a bundle", () => {
     expect(heard.length).toBeGreaterThan(0);
     compile(runtime(), { id: "b", bundle: directory });
     expect(warnings).toEqual(heard);
+  });
+});
+
+describe("a plan that takes the place of another one", () => {
+  const without = (module: Pick<Module, "compile" | "compileVariant">, directory: string) => {
+    const first = module.compile(runtime(), { id: "a", bundle: directory });
+    const input = { ...first.input, cgroupPath: undefined };
+    return { first, input, variant: module.compileVariant(runtime(), first, "no cgroup", input) };
+  };
+
+  test("is another one, and remembered beside it", () => {
+    const directory = bundle();
+    const { first, input, variant } = without({ compile, compileVariant }, directory);
+    expect(Buffer.from(variant.encoded.bytes).equals(Buffer.from(first.encoded.bytes))).toBe(false);
+    expect(variant.key).not.toBe(first.key as string);
+    expect(compileVariant(runtime(), first, "no cgroup", input).encoded).toBe(variant.encoded);
+    expect(compile(runtime(), { id: "b", bundle: directory }).encoded).toBe(first.encoded);
+  });
+
+  test("is made anew when the paths of the config are other files", () => {
+    const { first, input, variant } = without({ compile, compileVariant }, bundle());
+    const changed = { ...input, host: { ...input.host, sources: { "/x": "file" as const } } };
+    expect(compileVariant(runtime(), first, "no cgroup", changed).encoded).not.toBe(variant.encoded);
   });
 });
 
@@ -154,6 +177,23 @@ describe("on disk", () => {
       const { call: name, fail, at } = again.known(String(address)) ?? {};
       expect({ name, fail, at }).toEqual({ name: call.call, fail: call.fail, at: call.at });
     }
+  });
+
+  test("a plan that took the place of another one is kept with that", async () => {
+    const directory = bundle();
+    const first = compile(runtime(), { id: "a", bundle: directory });
+    const input = { ...first.input, cgroupPath: undefined };
+    const variant = compileVariant(runtime(), first, "no cgroup", input);
+    storePlan(runtime(), variant);
+    const module = await another();
+    const again = module.compile(runtime(), { id: "b", bundle: directory });
+    expect(again.encoded.ops).toEqual([]);
+    const other = module.compileVariant(runtime(), again, "no cgroup", {
+      ...again.input,
+      cgroupPath: undefined,
+    });
+    expect(other.encoded.ops).toEqual([]);
+    expect(Buffer.from(other.encoded.bytes).equals(Buffer.from(variant.encoded.bytes))).toBe(true);
   });
 
   test("a plan of another text that has the same name isn't taken", async () => {
