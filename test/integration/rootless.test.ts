@@ -1,6 +1,6 @@
 /** Containers of a user without root's rights: with its own id alone, and with the ids that /etc/subuid and /etc/subgid give it. */
 import { afterAll, describe, expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { openBox, statusFields, type TestConfig, until } from "./helpers.ts";
 import { FALLBACK, FIRST, good, NAME, OWN, RANGES, secondUser, test, USER } from "./second-user.ts";
@@ -107,6 +107,31 @@ describe.each([
     expect(uid).toBe("0");
     expect(namespace).toMatch(/^user:/);
     expect(readFileSync(join(b.directory, "outside"), "utf8")).toBe(`${USER}\n`);
+  });
+});
+
+describe.each(["kontena", "runc", "crun"])("what %s spec --rootless writes", (runtime) => {
+  const isThere = runtime === "kontena" || Bun.which(runtime) !== null;
+
+  test.skipIf(!isThere)("runs as it is, for the user that wrote it", () => {
+    const b = bundleOf(OWN);
+    rmSync(join(b.directory, "config.json"));
+    const by = { ...asUser(), cwd: b.directory };
+    const words = ["spec", "--rootless"];
+    if (runtime === "kontena") good(box.kontena(words, by));
+    else
+      Bun.spawnSync([...(by.before ?? []), runtime, ...words], {
+        cwd: b.directory,
+        env: { PATH: "/usr/bin:/usr/sbin:/bin" },
+      });
+    const config = JSON.parse(readFileSync(join(b.directory, "config.json"), "utf8"));
+    expect(config.linux.namespaces).toContainEqual({ type: "user" });
+    // Without a terminal, as there is none here, and with another program.
+    Object.assign(config.process, { terminal: false, args: ["sh", "-c", "id; stat -c %t:%T /dev/null"] });
+    writeFileSync(join(b.directory, "config.json"), JSON.stringify(config));
+    // runc's asks for ambient capabilities that aren't inheritable, of which a warning tells.
+    const { status, stdout } = runAs(b);
+    expect({ status, stdout }).toEqual({ status: 0, stdout: "uid=0 gid=0\n1:3\n" });
   });
 });
 
