@@ -1,6 +1,7 @@
 /** delete (runtime.md, "Delete"): undoes what create has made. */
 import { closeSync, existsSync } from "node:fs";
 import { join } from "node:path";
+import type { Config } from "../../spec/config.ts";
 import { removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { rawSyscall } from "../kernel/libc.ts";
@@ -62,13 +63,25 @@ export function removeLocked(runtime: Runtime, directory: string, id: string, fo
   poststop?.();
 }
 
-/** What they need is read while it is there; a create that was killed early has left no config, and has run no hook. */
+/** What they need is read while it is there; a create that was killed early has left no whole config, and has run no hook. */
 function poststopOf(runtime: Runtime, directory: string, stored: StoredState): (() => void) | undefined {
   if (!existsSync(join(directory, CONFIG))) return undefined;
   const { runPoststop } = require("./hooks.ts") as typeof import("./hooks.ts");
-  const config = storedConfig(directory);
+  const config = readConfig(runtime, directory, stored);
+  if (config === undefined) return undefined;
   const state = { ...toState(directory, stored.id, stored), pid: 0, status: "stopped" as const };
   return () => runPoststop({ config, stored, state }, runtime.warn);
+}
+
+function readConfig(runtime: Runtime, directory: string, { status }: StoredState): Config | undefined {
+  try {
+    return storedConfig(directory);
+  } catch (error) {
+    if (!(error instanceof KontenaError)) throw error;
+    // Nothing keeps a container from being removed.
+    if (status === "created") runtime.warn(`no poststop hook runs: ${error.message}`);
+    return undefined;
+  }
 }
 
 function removeGroups(groups: RdtGroups): void {

@@ -1,5 +1,5 @@
 /** What a process needs to enter a container: its namespaces, its root, its cgroups. */
-import { openSync, readlinkSync } from "node:fs";
+import { existsSync, openSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { joinCgroup, unifiedOf } from "../cgroup/directories.ts";
 import { KontenaError } from "../error.ts";
@@ -34,7 +34,18 @@ export interface EnterOptions {
 }
 
 /** @throws KontenaError INIT_DIED when the container's init is gone */
-export function entranceOf(state: StoredState, options: EnterOptions, { own }: Descriptors): Entrance {
+export function entranceOf(state: StoredState, options: EnterOptions, descriptors: Descriptors): Entrance {
+  try {
+    return lookAt(state, options, descriptors);
+  } catch (error) {
+    // What can't be found has gone with the container.
+    if (isAlive(state.pid, state.startTime) || (error instanceof KontenaError && error.code === "USAGE"))
+      throw error;
+    throw diedEarly(": the container has just ended");
+  }
+}
+
+function lookAt(state: StoredState, options: EnterOptions, { own }: Descriptors): Entrance {
   const handles: Handle[] = [{ kind: "given", cell: CONTAINER, fd: own(openPidfd(state.pid)) }];
   const chroot = state.chroot === true;
   if (chroot) {
@@ -43,6 +54,7 @@ export function entranceOf(state: StoredState, options: EnterOptions, { own }: D
     handles.push({ kind: "given", cell: CONTAINER_ROOT, fd });
   }
   const types = namespacesOf(state);
+  if (options.cgroup !== undefined) checkCgroup(state, options.cgroup);
   const unified = unifiedDirectory(state, options);
   const cgroupFd = unified === undefined || options.frozen ? undefined : own(openSync(unified, "r"));
   // Whatever was read of that pid until here is of the container's init, if that is alive still.
@@ -57,6 +69,18 @@ export function entranceOf(state: StoredState, options: EnterOptions, { own }: D
       if (unified !== undefined && cgroupFd === undefined) joinCgroup([unified], pid);
     },
   };
+}
+
+/** @throws KontenaError USAGE, CGROUP_FAILED */
+function checkCgroup({ cgroup }: StoredState, below: string): void {
+  if (below.split("/").includes(".."))
+    throw new KontenaError("USAGE", `--cgroup: ${below} isn't below the container's own cgroup`);
+  for (const directory of cgroup?.directories ?? []) {
+    const path = join(directory, below);
+    if (existsSync(path)) continue;
+    const what = `--cgroup: cannot enter the cgroup ${path}`;
+    throw new KontenaError("CGROUP_FAILED", `${what}: no such file or directory`, { path, errno: "ENOENT" });
+  }
 }
 
 /**

@@ -261,3 +261,20 @@ for (const shares of [false, true])
       await until("no process is left", () => marked().length === 0);
     }
   });
+
+test("a cgroup of --cgroup is below the container's own, and is there", () => {
+  const b = running();
+  const inCgroup = (cgroup: string) => box.kontena(["exec", "--cgroup", cgroup, b.id, "true"]);
+  for (const cgroup of ["..", "../other", "a/../../b"]) {
+    const { status, stderr } = inCgroup(cgroup);
+    expect({ status, stderr }).toEqual({
+      status: 255,
+      stderr: `kontena: --cgroup: ${cgroup} isn't below the container's own cgroup\n`,
+    });
+  }
+  const { status, stderr } = inCgroup("nosuch");
+  expect(status).toBe(255);
+  expect(stderr).toMatch(
+    /^kontena: --cgroup: cannot enter the cgroup \/.*\/nosuch\b.*: no such file or directory/,
+  );
+});

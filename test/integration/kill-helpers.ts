@@ -307,11 +307,11 @@ export interface KilledCommand {
   retries?: boolean;
   /** The last word of the path that it touches first; the container's directory unless given. */
   touches?: string;
-  /** One of so many steps is taken, and each that makes a process. */
+  /** One of so many steps is taken, and each that makes a process or a file that another command reads. */
   oneOf?: number;
 }
 
-const MAKES_PROCESS = /^(clone3|pidfd_open|wait4|kill|pidfd_send_signal)$/;
+const ALWAYS = /^(clone3|pidfd_open|wait4|kill|pidfd_send_signal)\(|\/ID\/(config|start|state)\.json/;
 
 /** Watches the command once, then kills it at each of its steps; gives their number. */
 export async function killEverywhere(box: Box, killed: KilledCommand): Promise<number> {
@@ -331,7 +331,7 @@ export async function killEverywhere(box: Box, killed: KilledCommand): Promise<n
   expect(first).toBeGreaterThan(0);
   const steps = all.slice(first).filter((call) => isStep(call) && !(retries && call.before > 0));
   expect(steps.at(-1)?.name).toBe("exit_group");
-  const taken = steps.filter((call, i) => i % oneOf === 0 || MAKES_PROCESS.test(call.name));
+  const taken = steps.filter((call, i) => i % oneOf === 0 || ALWAYS.test(call.text));
   await forEach(taken, labelOf, async (step) => {
     const attempt = async (count: number) => {
       const id = await begin();
