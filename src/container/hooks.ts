@@ -2,7 +2,7 @@
  * Hooks (config.md, "POSIX-platform Hooks"; runtime.md, "Lifecycle"): programs of the config that run at points of the
  * container's life, one after the other, each with the container's state on its standard input.
  */
-import { closeSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, readSync } from "node:fs";
 import type { Config } from "../../spec/config.ts";
 import type { Hook, HookName } from "../../spec/hooks.ts";
 import { KontenaError } from "../error.ts";
@@ -151,7 +151,10 @@ const MOST_SAID = 2000;
 
 /** The end of what it wrote to standard output and error. */
 function hintOf(said: number): { hint?: string } {
-  const text = readFileSync(`/proc/self/fd/${said}`, "utf8").trim();
+  const { size } = fstatSync(said);
+  const bytes = new Uint8Array(Math.min(size, MOST_SAID));
+  readSync(said, bytes, 0, bytes.length, size - bytes.length);
+  const text = new TextDecoder().decode(bytes).trim();
   if (text === "") return {};
-  return { hint: `it said: ${text.length > MOST_SAID ? `… ${text.slice(-MOST_SAID)}` : text}` };
+  return { hint: `it said: ${size > MOST_SAID ? "… " : ""}${text}` };
 }

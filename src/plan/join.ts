@@ -139,10 +139,11 @@ export function secondStage(flags: number, at: string | undefined): Step[] {
 
 /** Joins, and the second stage where it takes one. */
 export function joins(input: PlanInput): Step[] {
-  const { config } = input;
+  const { config, host } = input;
   const handles = namespaceHandles(input);
-  // Those who live in a joined namespace see this process at once. With a new user namespace it has to wait for the maps.
-  const early = handles.length > 0 && !isNew(config, "user") ? notDumpable() : [];
+  // Those who live in a joined namespace see this process at once, and what it has open. Maps of a non-dumpable process are
+  // written by root alone; no other caller joins anything of the host's beside a new user namespace.
+  const early = handles.length > 0 && (!isNew(config, "user") || host.uid === 0) ? notDumpable() : [];
   const steps = [...early, ...joinNamespaces(input)];
   return isStaged(config) ? [...steps, ...secondStage(cloneFlags(config), "linux.namespaces")] : steps;
 }
