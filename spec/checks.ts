@@ -6,6 +6,7 @@ import type { Problem } from "./common.ts";
 import type { Config } from "./config.ts";
 import { HOOK_NAMES, type Hook } from "./hooks.ts";
 import { hasNamespace, LINUX_CHECKS, LINUX_WARNINGS, notAbsolute } from "./linux-checks.ts";
+import { longPath } from "./problems.ts";
 import { environmentProblems, PROCESS_CHECKS, PROCESS_WARNINGS } from "./process-checks.ts";
 import { RESOURCES_CHECKS } from "./resources-checks.ts";
 
@@ -78,6 +79,18 @@ export function destinationsAreAbsolute({ mounts = [] }: Config): Problem[] {
   );
 }
 
+/** path_resolution(7): a path is shorter than PATH_MAX. Those that have to be absolute are looked at where that is. */
+export function pathsFit({ root, mounts = [], linux }: Config): Problem[] {
+  return [
+    ...longPath(root?.path ?? "", "root.path"),
+    ...mounts.flatMap(({ destination, source = "" }, index) => [
+      ...longPath(destination, `mounts[${index}].destination`),
+      ...longPath(source, `mounts[${index}].source`),
+    ]),
+    ...longPath(linux?.cgroupsPath ?? "", "linux.cgroupsPath"),
+  ];
+}
+
 /** "POSIX-platform Mounts": uidMappings and gidMappings come together. */
 export function mountMappingsComeTogether({ mounts = [] }: Config): Problem[] {
   return mounts.flatMap(({ uidMappings, gidMappings }, index) => {
@@ -117,6 +130,7 @@ function within<T>(
 export const CONFIG_CHECKS: readonly ((config: Config) => Problem[])[] = [
   versionIsSupported,
   annotationsAreNamed,
+  pathsFit,
   namesHaveUtsNamespace,
   namesFit,
   mountMappingsComeTogether,

@@ -43,15 +43,18 @@ export function expecting(what: string): Say {
 }
 
 function isText(input: unknown): input is string {
-  return typeof input === "string" && !input.includes("\0");
+  return typeof input === "string" && !input.includes("\0") && input.isWellFormed();
+}
+
+function textFault(input: unknown): string {
+  if (typeof input !== "string") return `expected a string, received ${describeValue(input)}`;
+  return input.includes("\0")
+    ? `${describeValue(input)} contains U+0000, where the kernel would end it`
+    : `${describeValue(input)} contains half of a surrogate pair, for which UTF-8 has no bytes`;
 }
 
 /** Any string without U+0000: the kernel reads strings up to the first NUL byte and would see a shorter one. */
-export const text = v.custom<string>(isText, (issue) =>
-  typeof issue.input === "string"
-    ? `${describeValue(issue.input)} contains U+0000, where the kernel would end it`
-    : `expected a string, received ${describeValue(issue.input)}`,
-);
+export const text = v.custom<string>(isText, (issue) => textFault(issue.input));
 
 /** A string of one form; `what` names the form in messages. */
 export function textLike(form: RegExp, what: string) {

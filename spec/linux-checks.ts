@@ -1,10 +1,10 @@
 /** Rules of config-linux.md that a schema can't say, but for resources. */
-import type { Problem } from "./common.ts";
+import { describeValue, type Problem } from "./common.ts";
 import type { Config } from "./config.ts";
 import { idMappingsAreRanges } from "./id-mappings.ts";
 import type { NamespaceType } from "./namespaces.ts";
 import { numberListFault } from "./number-list.ts";
-import { inside } from "./problems.ts";
+import { inside, longPath } from "./problems.ts";
 import { duplicates } from "./process-checks.ts";
 import type { SeccompAction } from "./seccomp.ts";
 import { sysctlName, sysctlNamespace, sysctlPath } from "./sysctl.ts";
@@ -14,10 +14,11 @@ export function hasNamespace(config: Config, type: NamespaceType): boolean {
   return config.linux?.namespaces?.some((namespace) => namespace.type === type) ?? false;
 }
 
+/** What has to be an absolute path, and isn't one that the kernel takes. */
 export function notAbsolute(path: string, at: string): Problem[] {
   return path.startsWith("/")
-    ? []
-    : [{ at, message: `expected an absolute path, received ${JSON.stringify(path)}` }];
+    ? longPath(path, at)
+    : [{ at, message: `expected an absolute path, received ${describeValue(path)}` }];
 }
 
 function needsNamespace(config: Config, type: NamespaceType, at: string): Problem[] {

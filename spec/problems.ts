@@ -12,6 +12,24 @@ export function inside(at: string, key: string | number): string {
   return at === "" ? key : `${at}.${key}`;
 }
 
+/** Longest path that the kernel takes, without its NUL (linux/limits.h, PATH_MAX). */
+const PATH_BYTES = 4095;
+
+/** By itself, since linking a function that names Buffer loads it, at a tenth of a millisecond. */
+function utf8Length(text: string): number {
+  return Buffer.byteLength(text);
+}
+
+/** A path that no system call takes. Each missing directory of it would be a step, and their number has to have an end. */
+export function longPath(path: string, at: string): Problem[] {
+  // UTF-8 takes at most three bytes for a unit of UTF-16.
+  if (path.length * 3 <= PATH_BYTES) return [];
+  const length = utf8Length(path);
+  return length <= PATH_BYTES
+    ? []
+    : [{ at, message: `expected at most ${PATH_BYTES} bytes, the longest path, received ${length}` }];
+}
+
 function legalValues(expected: string): string[] {
   return [...expected.matchAll(/"([^"]+)"/g)].map((match) => match[1] ?? "");
 }
@@ -46,6 +64,9 @@ interface SchemaShape {
   item?: SchemaShape;
   value?: SchemaShape;
 }
+
+/** Names that mean something in every object of JavaScript: valibot leaves them out of its records without a word. */
+const LEFT_OUT: ReadonlySet<string> = new Set(["__proto__", "constructor", "prototype"]);
 
 export interface Findings {
   problems: Problem[];
@@ -87,6 +108,8 @@ function walk(value: object, schema: SchemaShape, at: string, findings: Findings
     else if (entries) walkObject(value, entries, at, findings, type !== "strict_object");
     else if (member) {
       for (const [key, element] of Object.entries(value)) {
+        if (LEFT_OUT.has(key))
+          findings.problems.push({ at: inside(at, key), message: "can't be a name here" });
         if (typeof element === "object" && element !== null) walk(element, member, inside(at, key), findings);
       }
     }
@@ -95,7 +118,7 @@ function walk(value: object, schema: SchemaShape, at: string, findings: Findings
 
 /**
  * Walks value and schema together, at every depth, for what valibot passes over: unknown properties are warnings (the
- * spec lets documents extend it, so they stay legal), arrays in an object's place are problems.
+ * spec lets documents extend it, so they stay legal), arrays in an object's place and lost names are problems.
  */
 export function inspect(value: unknown, schema: v.GenericSchema): Findings {
   const findings: Findings = { problems: [], warnings: [] };

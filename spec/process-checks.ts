@@ -1,7 +1,8 @@
 /** Rules of config.md, "Process", that a schema can't say. Places are relative to the process. */
-import type { Problem } from "./common.ts";
+import { describeValue, type Problem } from "./common.ts";
 import { didYouMean } from "./nearest.ts";
 import { numberListFault } from "./number-list.ts";
+import { longPath } from "./problems.ts";
 import { type Process, RLIMIT_TYPES, type Rlimit, type Scheduler } from "./process.ts";
 
 /** capabilities(7), in the order of their numbers; the last one came with Linux 5.9. */
@@ -64,14 +65,14 @@ export function environmentProblems(env: readonly string[] | undefined, at: stri
   return (env ?? []).flatMap((entry, index) =>
     entry.indexOf("=") > 0
       ? []
-      : [{ at: `${at}[${index}]`, message: `expected NAME=value, received ${JSON.stringify(entry)}` }],
+      : [{ at: `${at}[${index}]`, message: `expected NAME=value, received ${describeValue(entry)}` }],
   );
 }
 
 /** "Process": cwd must be an absolute path. */
 export function cwdIsAbsolute({ cwd }: Process): Problem[] {
-  if (cwd.startsWith("/")) return [];
-  return [{ at: "cwd", message: `expected an absolute path, received ${JSON.stringify(cwd)}` }];
+  if (cwd.startsWith("/")) return longPath(cwd, "cwd");
+  return [{ at: "cwd", message: `expected an absolute path, received ${describeValue(cwd)}` }];
 }
 
 /** "Process": env has the semantics of environ(7), strings of the form NAME=value. */

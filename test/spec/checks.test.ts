@@ -61,6 +61,26 @@ const RULES: Rule[] = [
     bad: { hooks: { prestart: [{ path: "/a" }, { path: "b", env: ["A"] }] } },
     at: ["hooks.prestart[1].path", "hooks.prestart[1].env[0]"],
   },
+  {
+    rule: "paths are shorter than PATH_MAX",
+    good: [process({ cwd: `/${"x".repeat(4094)}` })],
+    bad: {
+      ...process({ cwd: `/${"x".repeat(4095)}` }),
+      root: { path: "é".repeat(2048) },
+      mounts: [{ destination: "/a".repeat(5000), source: "b".repeat(4096) }],
+      hooks: { poststop: [{ path: `/${"x".repeat(4095)}` }] },
+      linux: { cgroupsPath: "x".repeat(4096), maskedPaths: [`/${"x".repeat(4095)}`] },
+    },
+    at: [
+      "root.path",
+      "mounts[0].destination",
+      "mounts[0].source",
+      "linux.cgroupsPath",
+      "hooks.poststop[0].path",
+      "process.cwd",
+      "linux.maskedPaths[0]",
+    ],
+  },
   { rule: "cwd is absolute", good: [process({})], bad: process({ cwd: "home" }), at: "process.cwd" },
   {
     rule: "env entries are NAME=value",

@@ -36,6 +36,24 @@ test("a wrong type says what was expected and what was found", () => {
   ]);
 });
 
+test("names that valibot would lose are problems, where any name may stand", () => {
+  const annotations = JSON.parse('{"__proto__": "a", "prototype": "b", "toString": "c"}') as object;
+  const linux = { sysctl: { constructor: "1" }, netDevices: { constructor: {} } };
+  expect(placesOf({ annotations, linux }).sort()).toEqual([
+    "annotations.__proto__",
+    "annotations.prototype",
+    "linux.netDevices.constructor",
+    "linux.sysctl.constructor",
+  ]);
+});
+
+test("half of a surrogate pair is refused: its bytes would be those of another character", () => {
+  const message = '"\\ud800" contains half of a surrogate pair, for which UTF-8 has no bytes';
+  expect(problemsOf({ process: { cwd: "/", args: ["\ud800"] } })).toEqual([
+    { at: "process.args[0]", message },
+  ]);
+});
+
 test("a clock that has no offsets is a wrong value, not an unknown property", () => {
   const linux = { namespaces: [{ type: "time" }], timeOffsets: { realtime: { secs: 1 } } };
   expect(problemsOf({ linux })).toEqual([
