@@ -33,12 +33,21 @@ export function logLine(
   return `${JSON.stringify({ level, msg: message, time: stamp, ...(details && { error: details }) })}\n`;
 }
 
+/** What a terminal would take for an order. Names in a config are anybody's, and errors repeat them. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: those are what it is for
+const CONTROL = /[\0-\x08\x0b-\x1f\x7f-\x9f]/g;
+
+function printable(text: string): string {
+  return text.replace(CONTROL, (c) => `\\x${c.charCodeAt(0).toString(16).padStart(2, "0")}`);
+}
+
 /** The line for a person, on standard error. */
 export function terminalLine(level: Level, message: string, color: boolean): string {
   const word = level === "error" ? "" : `${level}: `;
-  if (!color) return `kontena: ${word}${message}\n`;
+  const shown = printable(message);
+  if (!color) return `kontena: ${word}${shown}\n`;
   const paint = level === "error" ? 31 : level === "warning" ? 33 : 2;
-  return `\x1b[${paint}mkontena: ${word}\x1b[0m${message}\n`;
+  return `\x1b[${paint}mkontena: ${word}\x1b[0m${shown}\n`;
 }
 
 /** Writes to standard error, come what may: an error while reporting an error has nowhere to go. */

@@ -70,6 +70,8 @@ test("a text line is logfmt, and stays one line", () => {
 test("a person reads the program's name first", () => {
   expect(terminalLine("error", "x", false)).toBe("kontena: x\n");
   expect(terminalLine("warning", "x", false)).toBe("kontena: warning: x\n");
+  // What a config says can't clear the screen, or write over what stands there.
+  expect(terminalLine("error", "a\x1b[2J\rb\n\tc", false)).toBe("kontena: a\\x1b[2J\\x0db\n\tc\n");
   expect(terminalLine("error", "x", true)).toBe("\x1b[31mkontena: \x1b[0mx\n");
 });
 
