@@ -21,10 +21,10 @@ export function readText(path: string): string {
       if (got === 0) return new TextDecoder().decode(buffer.subarray(0, length));
       length += got;
       if (length === buffer.length) {
+        // Not kept: for a file of /proc/sys the kernel takes as much memory as it is asked for, and 4 MiB it doesn't give.
         const grown = new Uint8Array(2 * length);
         grown.set(buffer);
         buffer = grown;
-        shared = grown;
       }
     }
   } finally {

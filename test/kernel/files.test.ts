@@ -19,6 +19,14 @@ test("files of /proc, which say that they are empty, are read whole", () => {
   expect(readText("/proc/sys/kernel/cap_last_cap")).toMatch(/^\d+\n$/);
 });
 
+test("a file of /proc/sys can be read after a long one", () => {
+  const directory = mkdtempSync(join(tmpdir(), "kontena-files-"));
+  writeFileSync(join(directory, "file"), "x".repeat(5_000_000));
+  expect(readText(join(directory, "file")).length).toBe(5_000_000);
+  expect(readText("/proc/sys/kernel/cap_last_cap")).toMatch(/^\d+\n$/);
+  rmSync(directory, { recursive: true });
+});
+
 test("a missing file throws as node:fs does, and no descriptor stays open", () => {
   const open = () => readdirSync("/proc/self/fd").length;
   const before = open();
