@@ -97,7 +97,8 @@ const PATIENCE = 10_000;
 /** Removes the directory and those below; false when it isn't empty. */
 function removeTree(directory: string): boolean {
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
-  if (result === 0 || result === -ERRNO.ENOENT) return true;
+  // Of a name that is too long there is none either.
+  if (result === 0 || result === -ERRNO.ENOENT || result === -ERRNO.ENAMETOOLONG) return true;
   if (result !== -ERRNO.EBUSY && result !== -ERRNO.ENOTEMPTY)
     throw failed("remove", directory, { code: errnoName(-result) });
   let empty = true;

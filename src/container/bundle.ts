@@ -1,9 +1,9 @@
 /** The bundle (bundle.md): a directory with config.json, and the root file system that it names. */
-import { realpathSync, statSync } from "node:fs";
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
-import { codeOf, readText } from "../kernel/files.ts";
+import { codeOf } from "../kernel/files.ts";
 
 export interface Bundle {
   /** Absolute path without symlinks. */
@@ -34,6 +34,45 @@ export interface BundleText {
   text: string;
 }
 
+/** No config is as long: what is longer is a device, or not meant for a runtime. */
+const MOST_BYTES = 16 * 1024 * 1024;
+const CHUNK = 64 * 1024;
+
+/**
+ * Of a file that nobody can read from, such as a FIFO in a bundle, opening it doesn't wait. `regular`: nothing else will do;
+ * the file of an option may be a pipe.
+ */
+function readConfig(file: string, regular: boolean): string {
+  const bad = (message: string) => new KontenaError("BUNDLE_INVALID", message, { path: file });
+  const fd = openSync(file, constants.O_RDONLY | (regular ? constants.O_NONBLOCK : 0));
+  try {
+    if (regular && !fstatSync(fd).isFile() && !fstatSync(fd).isDirectory())
+      throw bad(`${file} is not a regular file`);
+    let buffer = new Uint8Array(CHUNK);
+    for (let length = 0; ; ) {
+      const got = readSync(fd, buffer, length, buffer.length - length, null);
+      length += got;
+      if (length > MOST_BYTES) throw bad(`${file} is longer than ${MOST_BYTES} bytes`);
+      if (got === 0) return decode(buffer.subarray(0, length), file);
+      if (length < buffer.length) continue;
+      const grown = new Uint8Array(2 * length);
+      grown.set(buffer);
+      buffer = grown;
+    }
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Other bytes than UTF-8 would be other strings in the container than in the file. */
+function decode(bytes: Uint8Array, file: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new KontenaError("CONFIG_SYNTAX", `${file} is not UTF-8, as JSON has to be`, { path: file });
+  }
+}
+
 /** Reads a bundle; nothing is changed. @throws KontenaError BUNDLE_INVALID */
 export function readBundle(directory: string, configFile?: string): BundleText {
   let path: string;
@@ -49,8 +88,9 @@ export function readBundle(directory: string, configFile?: string): BundleText {
   }
   const file = configFile ?? join(path, "config.json");
   try {
-    return { path, file, text: readText(file) };
+    return { path, file, text: readConfig(file, configFile === undefined) };
   } catch (error) {
+    if (error instanceof KontenaError) throw error;
     const hint = "`kontena spec` writes a config.json to begin with";
     throw bundleError(`cannot read ${file}`, file, error, hint);
   }

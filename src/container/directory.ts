@@ -32,6 +32,7 @@ import { codeOf, readText } from "../kernel/files.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { LISTENER_FIFO } from "../plan/seccomp.ts";
 import { checkId } from "./id.ts";
+import { stringify } from "./json.ts";
 import type { RdtGroups } from "./rdt.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -125,7 +126,12 @@ export function writeState(directory: string, state: StoredState): void {
 
 /** The two halves of that: the first can be done while there is time, the second says that it is so. */
 export function draftState(directory: string, state: StoredState): void {
-  writeFileSync(join(directory, `${STATE}.new`), JSON.stringify(state), { mode: 0o600 });
+  writeFileSync(join(directory, `${STATE}.new`), stateText(state), { mode: 0o600 });
+}
+
+/** Limits may have integers of 64 bits. */
+function stateText(state: StoredState): string {
+  return state.cgroup?.resources === undefined ? JSON.stringify(state) : stringify(state);
 }
 
 export function publishState(directory: string): void {
@@ -150,7 +156,7 @@ export function readState(directory: string): StoredState | undefined {
     throw error;
   }
   try {
-    const state = JSON.parse(text) as StoredState;
+    const state = parseJson(text) as StoredState;
     if (state.format === 1 && typeof state.id === "string" && Number.isSafeInteger(state.pid)) return state;
   } catch {
     // told below
