@@ -233,6 +233,11 @@ function inodeOf(path: string): number {
 }
 
 export function removeDirectory(directory: string): void {
+  // Somebody's link is no container, and what it leads to isn't this program's.
+  if (lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink()) {
+    rawSyscall("unlinkat", AT_FDCWD, directory, 0);
+    return;
+  }
   // The state goes last: until then the container can be deleted again.
   for (const file of [FIFO, LISTENER_FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
     rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);

@@ -1,7 +1,9 @@
 /** What tests with hostile bundles share: a place outside that must stay as it is, and a process that races. */
+
+import { expect } from "bun:test";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { Box, TestConfig } from "../integration/helpers.ts";
+import type { Box, Finished, TestBundle, TestConfig } from "../integration/helpers.ts";
 
 /** A directory of the host outside of every bundle, with a file `canary`. */
 export function outsideIn(box: Box): string {
@@ -32,4 +34,17 @@ export function sameIds(config: TestConfig): void {
   config.linux.namespaces?.push({ type: "user" });
   config.linux.uidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
   config.linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
+}
+
+/** Whatever a bundle was, it has become a container or been refused in clear words, with nothing left. */
+export function expectClear(box: Box, b: TestBundle, { status, stderr }: Finished): void {
+  // 137: it was killed since it didn't end.
+  expect([0, 1, 126, 127]).toContain(status);
+  // A mistake of the program's own has no place, and words of JavaScript.
+  expect(stderr).not.toMatch(
+    /INTERNAL|undefined|evaluating|\[object|is not a function|BigInt|Maximum call stack|JSON\.|E[A-Z]+: /,
+  );
+  if (status === 0) return;
+  expect(stderr).toMatch(/^(kontena: warning: .*\n)*kontena: /);
+  expect(box.ids()).not.toContain(b.id);
 }
