@@ -5,7 +5,7 @@
 import { expect } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { isAlive, openBox, readOr, until } from "./helpers.ts";
+import { isAlive, openBox, readOr, type TestBundle, until } from "./helpers.ts";
 import {
   command,
   createCommand,
@@ -57,12 +57,12 @@ interface Born {
   errors(): string;
 }
 
-async function beBorn(): Promise<Born> {
+async function beBorn(bundle: TestBundle = sleeper()): Promise<Born> {
   renameOfBirth ??= countRenames();
   const id = box.next();
   const stop = ["-e", "trace=rename", "-e", `inject=rename:signal=SIGSTOP:when=${await renameOfBirth}`];
   const log = join(box.directory, `${id}.log`);
-  const [program, ...words] = createCommand(box, sleeper(), id);
+  const [program, ...words] = createCommand(box, bundle, id);
   const child = Bun.spawn(
     [
       "strace",
@@ -166,6 +166,35 @@ test(
   },
   LONG_MS,
 );
+
+test("init killed before its first order fails create, which says so, whatever was to be done to it", async () => {
+  const bundles = [
+    sleeper(),
+    box.bundle({
+      patch: ({ process, linux }) => {
+        process.oomScoreAdj = 100;
+        linux.namespaces?.push({ type: "user" });
+        linux.uidMappings = linux.gidMappings = [{ containerID: 0, hostID: 0, size: 1000 }];
+      },
+    }),
+    box.bundle({
+      patch: ({ process }) => {
+        process.rlimits = [{ type: "RLIMIT_NOFILE", soft: 10, hard: 20 }];
+        process.oomScoreAdj = 100;
+      },
+    }),
+  ];
+  for (const bundle of bundles) {
+    const born = await beBorn(bundle);
+    process.kill(born.init, "SIGKILL");
+    await until("init is dead", () => !isAlive(born.init));
+    expect({ status: await born.goOn(), log: born.errors() }).toEqual({
+      status: 1,
+      log: expect.stringMatching(DIED),
+    });
+    await expectNothingLeft(box, born.id);
+  }
+});
 
 async function expectStartFails(id: string): Promise<void> {
   const { errors } = filesOf(box, id);
