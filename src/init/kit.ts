@@ -2,6 +2,7 @@
  * What a birth is made with, and what is the same for all births of one shape: the interpreter, the loader's list of ops, and
  * init's file. Made of numbers alone, so that it is kept with a plan, and neither encoder nor assembler are loaded again.
  */
+import { KontenaError } from "../error.ts";
 import { _LINUX_CAPABILITY_VERSION_3 } from "../kernel/consts/capability.ts";
 import { AT_EMPTY_PATH, CLOSE_RANGE, F } from "../kernel/consts/fcntl.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
@@ -131,7 +132,14 @@ function encodeLoader(shape: Shape, base: number) {
   const names = Array.from({ length: shape.handed }, (_, i) => [handedCell(i), numberCell(i)]).flat();
   const given = Object.fromEntries([...names, INIT].map((name) => [name, 0]));
   const encoded = encodePlan({ create: loaderSteps(shape, base), start: [] }, given, { base, end: "return" });
-  if (encoded.bytes.length > PIDFD_AT) throw new RangeError("the loader's list is too long");
+  if (encoded.bytes.length > PIDFD_AT)
+    throw new KontenaError(
+      "HOST_UNSUPPORTED",
+      `init can't be given ${shape.handed + shape.preserved} descriptors`,
+      {
+        hint: "fewer with --preserve-fds, or fewer mounts that the runtime has to open, are possible",
+      },
+    );
   return encoded;
 }
 
