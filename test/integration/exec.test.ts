@@ -278,3 +278,14 @@ test("a cgroup of --cgroup is below the container's own, and is there", () => {
     /^kontena: --cgroup: cannot enter the cgroup \/.*\/nosuch\b.*: no such file or directory/,
   );
 });
+
+test("execCPUAffinity is for processes of exec: the container's init keeps the caller's CPUs", () => {
+  const b = running({
+    patch: (c) => {
+      c.process.execCPUAffinity = { initial: "0", final: "1" };
+    },
+  });
+  const cpus = (text: string) => /^Cpus_allowed_list:\s*(\S+)/m.exec(text)?.[1];
+  expect(cpus(outputIn(b, "cat /proc/self/status"))).toBe("1");
+  expect(cpus(readOr(`/proc/${box.state(b.id).pid}/status`, ""))).toBe(cpus(readOr("/proc/self/status", "")));
+});
