@@ -57,7 +57,7 @@ test("CVE-2021-30465: a volume's directory that turns into a symlink and back le
     });
     return isTouched();
   };
-  expect(await attack(BUILT, 40)).toBe(false);
+  expect(await attack(BUILT, 25)).toBe(false);
   expect(await attack(FOLLOWING(), 100)).toBe(true);
 });
 
