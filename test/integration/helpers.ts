@@ -37,7 +37,6 @@ if (!existsSync(KONTENA))
 /** How many times slower than an ordinary machine this one is, for limits of time: an emulated one is. */
 const SLOWNESS = Number(process.env["KONTENA_TEST_SLOWNESS"] ?? 1);
 const HANGS_MS = 10_000 * SLOWNESS;
-setDefaultTimeout(6 * HANGS_MS);
 
 const BUSYBOX = "/bin/busybox";
 const APPLETS =
@@ -178,6 +177,8 @@ function defaultConfig(): TestConfig {
  * removal of all its containers and the proof that nothing is left.
  */
 export function openBox(name: string) {
+  // Here and not above: it is the calling file's, and this file is loaded once for all.
+  setDefaultTimeout(6 * HANGS_MS);
   const directory = mkdtempSync(join(tmpdir(), `kontena-${name}-`));
   // Users of other ids look in as well.
   chmodSync(directory, 0o755);
