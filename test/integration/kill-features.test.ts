@@ -98,6 +98,49 @@ test(
   LONG_MS,
 );
 
+const netTest = Bun.which("ip") === null ? test.skip : test;
+
+netTest(
+  "create with a network device, killed at its steps, leaves the device at home, or gone with the container's namespace",
+  async () => {
+    const host = Bun.spawn(["unshare", "--net", "sleep", "100000"], {
+      stdio: ["ignore", "ignore", "ignore"],
+    });
+    const net = `/proc/${host.pid}/ns/net`;
+    const inHost = ["nsenter", `--net=${net}`];
+    const ip = (...words: string[]) => Bun.spawnSync([...inHost, "ip", ...words]);
+    const bundle = box.bundle({ args: ["sleep", "1000"] });
+    const nameOf = (id: string) => `v${id.split("-").at(-1)}`;
+    try {
+      await until("the namespace is there", () => readlinkSync(net) !== readlinkSync("/proc/self/ns/net"));
+      const taken = await killEverywhere(box, {
+        before: async (id) => {
+          expect(
+            ip("link", "add", nameOf(id), "type", "veth", "peer", "name", `w${nameOf(id)}`).exitCode,
+          ).toBe(0);
+        },
+        words: (id) => {
+          const linux = { ...bundle.config.linux, netDevices: { [nameOf(id)]: {} } };
+          return [...inHost, ...createCommand(box, { ...bundle, config: { ...bundle.config, linux } }, id)];
+        },
+        after: async (id) => {
+          await expectRemovable(box, id);
+          // Both of a pair go when one does.
+          await until("both are there or none", () => {
+            const [one, other] = [ip("link", "show", nameOf(id)), ip("link", "show", `w${nameOf(id)}`)];
+            return one.exitCode === other.exitCode;
+          });
+        },
+        oneOf: 8,
+      });
+      expect(taken).toBeGreaterThan(15);
+    } finally {
+      host.kill("SIGKILL");
+    }
+  },
+  LONG_MS,
+);
+
 test(
   "start with hooks before and after the program, killed at its steps, leaves what delete --force removes",
   async () => {

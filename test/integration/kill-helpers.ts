@@ -47,7 +47,7 @@ export const labelOf = ({ text, before }: TracedCall) =>
 const FILLED_BY_KERNEL = new Set(
   (
     "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask " +
-    "epoll_pwait2"
+    "epoll_pwait2 sendto recvfrom"
   ).split(" "),
 );
 
