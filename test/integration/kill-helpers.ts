@@ -38,6 +38,8 @@ export interface TracedCall {
   ofName: number;
   /** The same for those on this file. */
   onFile: number;
+  /** A signal came, and the kernel made the same call again. */
+  interrupted: boolean;
 }
 
 export const labelOf = ({ text, before }: TracedCall) =>
@@ -66,13 +68,13 @@ export function readTrace(file: string, id: string): TracedCall[] {
       const found = /^(\w+)\((.*)$/.exec(line);
       if (found === null) return [];
       const name = found[1] as string;
-      // One that a signal interrupted, and that the kernel makes again, isn't a call of its own.
-      const again = line.includes("ERESTART") ? " interrupted" : "";
-      const text = `${name}(${argumentsOf(name, found[2] as string, id)})${again}`;
+      const text = `${name}(${argumentsOf(name, found[2] as string, id)})`;
+      const interrupted = line.includes("ERESTART");
       const path = pathOf((found[2] as string).replaceAll(id, "ID"));
       const ofName = next(names, name) + 1;
       const onFile = next(names, `${name} ${path}`) + 1;
-      return [{ name, text, before: next(texts, text), path, ofName, onFile }];
+      const before = interrupted ? (texts.get(text) ?? 0) : next(texts, text);
+      return [{ name, text, before, path, ofName, onFile, interrupted }];
     });
 }
 
@@ -115,8 +117,8 @@ const INWARD = new Set(
 );
 
 /** Whether the world after the call may differ from the one before, or the call waits for another process. */
-export function isStep({ name, text }: TracedCall): boolean {
-  if (INWARD.has(name) || text.includes("CLONE_THREAD") || text.endsWith(" interrupted")) return false;
+export function isStep({ name, text, interrupted }: TracedCall): boolean {
+  if (INWARD.has(name) || text.includes("CLONE_THREAD") || interrupted) return false;
   const readsOnly = !/O_WRONLY|O_RDWR|O_CREAT|exec\.fifo/.test(text);
   if (name === "openat" && readsOnly) return false;
   // Reading a file and closing it changes nothing; sockets and the FIFO are others' as well, the state directory is the lock.
