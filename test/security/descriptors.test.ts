@@ -22,9 +22,10 @@ import {
   until,
 } from "../integration/helpers.ts";
 import { sameIds } from "./hostile.ts";
-import { type Weakening, WITHOUT, weakened } from "./weakened.ts";
+import { type Weakening, WITHOUT, weakenedIn } from "./weakened.ts";
 
 const box = openBox("descriptors");
+const weakened = weakenedIn(box);
 const test = testNeeding("root", "busybox");
 const ifTraced = Bun.which("strace") === null ? test.skip : test;
 

@@ -11,9 +11,10 @@ import {
 } from "../integration/helpers.ts";
 import { parseMounts } from "../integration/rootfs-helpers.ts";
 import { exchanging, outsideIn, sameIds } from "./hostile.ts";
-import { WITHOUT, weakened } from "./weakened.ts";
+import { WITHOUT, weakenedIn } from "./weakened.ts";
 
 const box = openBox("destinations");
+const weakened = weakenedIn(box);
 const test = testNeeding("root", "busybox");
 
 const BUILT = [KONTENA];

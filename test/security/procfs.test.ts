@@ -3,9 +3,10 @@ import { expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { KONTENA, openBox, type TestConfig, testNeeding } from "../integration/helpers.ts";
-import { type Weakening, weakened } from "./weakened.ts";
+import { type Weakening, weakenedIn } from "./weakened.ts";
 
 const box = openBox("fakeproc");
+const weakened = weakenedIn(box);
 const test = testNeeding("root", "busybox");
 
 const BUILT = [KONTENA];

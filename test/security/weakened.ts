@@ -2,10 +2,9 @@
  * Deliberately weakened builds: the sources with one protection taken out, run by Bun. An attack that fails against the
  * built executable has to succeed against such a build; otherwise it is no attack, and its test could never fail.
  */
-import { afterAll } from "bun:test";
-import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { cpSync, mkdtempSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Box } from "../integration/helpers.ts";
 
 const TOP = join(import.meta.dir, "../..");
 
@@ -16,26 +15,25 @@ export interface Weakening {
   to: string;
 }
 
-const made: string[] = [];
-afterAll(() => {
-  for (const directory of made.splice(0)) rmSync(directory, { recursive: true, force: true });
-});
-
-/** The command that runs a build with these changes. @throws Error when the sources have no such protection any more */
-export function weakened(...changes: readonly Weakening[]): string[] {
-  const directory = mkdtempSync(join(tmpdir(), "kontena-weakened-"));
-  made.push(directory);
-  for (const name of ["src", "spec", "package.json"])
-    cpSync(join(TOP, name), join(directory, name), { recursive: true });
-  symlinkSync(join(TOP, "node_modules"), join(directory, "node_modules"));
-  for (const { file, from, to } of changes) {
-    const path = join(directory, file);
-    const parts = readFileSync(path, "utf8").split(from);
-    if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times: ${from}`);
-    writeFileSync(path, parts.join(to));
-  }
-  return [process.execPath, join(directory, "src/cli/main.ts")];
-}
+/**
+ * Makes such builds, in the box's directory, which goes at the end of its file's tests: the command that runs one.
+ * @throws Error when the sources have no such protection any more
+ */
+export const weakenedIn =
+  (box: Box) =>
+  (...changes: readonly Weakening[]): string[] => {
+    const directory = mkdtempSync(join(box.directory, "weakened-"));
+    for (const name of ["src", "spec", "package.json"])
+      cpSync(join(TOP, name), join(directory, name), { recursive: true });
+    symlinkSync(join(TOP, "node_modules"), join(directory, "node_modules"));
+    for (const { file, from, to } of changes) {
+      const path = join(directory, file);
+      const parts = readFileSync(path, "utf8").split(from);
+      if (parts.length !== 2) throw new Error(`${file} has ${parts.length - 1} times: ${from}`);
+      writeFileSync(path, parts.join(to));
+    }
+    return [process.execPath, join(directory, "src/cli/main.ts")];
+  };
 
 /** Protections that more than one test takes out. */
 export const WITHOUT = {
