@@ -5,7 +5,16 @@
 import { test as bunTest, expect } from "bun:test";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { KONTENA, openBox, type TestBundle, type TestConfig, test, testNeeding } from "./helpers.ts";
+import { CAPABILITIES } from "../../src/kernel/consts/capability.ts";
+import {
+  hasCapability,
+  KONTENA,
+  openBox,
+  type TestBundle,
+  type TestConfig,
+  test,
+  testNeeding,
+} from "./helpers.ts";
 
 const box = openBox("inherited");
 const python = testNeeding("root", "busybox", "python3");
@@ -34,7 +43,9 @@ function comparable(dump: string): string[] {
 
 /** A container that differs from its caller in nothing that the config could ask for. */
 const asCaller = (config: TestConfig) => {
-  delete config.process.capabilities;
+  // Without a list there would be none; the caller is root, and has what its bounding set has.
+  const own = CAPABILITIES.filter((_, i) => hasCapability(i));
+  config.process.capabilities = { bounding: own, effective: own, permitted: own };
   delete config.process.rlimits;
   config.process.noNewPrivileges = false;
   config.process.env = ["PATH=/bin"];
