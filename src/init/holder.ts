@@ -5,7 +5,7 @@
 import { closeSync } from "node:fs";
 import { KontenaError } from "../error.ts";
 import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
-import { SIG, SIGCHLD, SIGKILL, SIGSET_SIZE } from "../kernel/consts/signal.ts";
+import { SIGCHLD, SIGKILL } from "../kernel/consts/signal.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { type NativeMemory, syscall } from "../kernel/libc.ts";
 import { ARCH } from "../kernel/syscalls.ts";
@@ -13,16 +13,14 @@ import { encodePlan } from "./encode.ts";
 import { CHILD_STACK, OPS_SIZE } from "./loader.ts";
 import { machineFor } from "./machine/index.ts";
 import { cellOffset } from "./memory.ts";
+import { undisturbed } from "./share.ts";
 import { getLoader } from "./spawn.ts";
-import { buffer, type Step, struct, words } from "./step.ts";
+import { buffer, type Step, words } from "./step.ts";
 import { openTalk } from "./talk.ts";
 
 /** Where clone3 leaves the child's pidfd and pid: the last bytes of the ops' area. */
 const PIDFD_AT = OPS_SIZE - 8;
 const PID_AT = OPS_SIZE - 16;
-
-const SIGNALS = "the caller's signal mask";
-const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
 
 /**
  * It shares this process's memory, as init does until it executes, but nobody waits for it: it has a stack of its own and
@@ -37,37 +35,23 @@ function holderSteps(memory: NativeMemory, ours: number, theirs: number): Step[]
     ...[flags, at(PIDFD_AT), 0, at(PID_AT), SIGCHLD],
     ...[at(CHILD_STACK.offset), CHILD_STACK.size, 0, 0, 0, 0],
   );
-  return [
-    {
-      call: "rt_sigprocmask",
-      args: [SIG.SIG_SETMASK, struct("sigset", ~0n), buffer(SIGNALS, 8), SIGSET_SIZE],
-      why: "no signal meets the child, which shares this memory",
-      fail: fail("cannot block signals"),
-    },
-    {
-      call: "clone3",
-      args: [clone, 88],
-      why: "a process in a new user namespace",
-      save: "result",
-      zero: [
-        { call: "close", args: [ours], why: "the runtime's end is the runtime's alone", otherwise: "next" },
-        {
-          call: "read",
-          args: [theirs, buffer("nothing", 8), 1],
-          why: "wait for the end of the runtime, or of this process",
-          otherwise: "next",
-        },
-        { call: "exit_group", args: [0], why: "nobody needs the namespace any more" },
-      ],
-      otherwise: "next",
-    },
-    {
-      call: "rt_sigprocmask",
-      args: [SIG.SIG_SETMASK, buffer(SIGNALS, 8), 0, SIGSET_SIZE],
-      why: "signals as they were",
-      fail: fail("cannot restore the signal mask"),
-    },
-  ];
+  return undisturbed({
+    call: "clone3",
+    args: [clone, 88],
+    why: "a process in a new user namespace",
+    save: "result",
+    zero: [
+      { call: "close", args: [ours], why: "the runtime's end is the runtime's alone", otherwise: "next" },
+      {
+        call: "read",
+        args: [theirs, buffer("nothing", 8), 1],
+        why: "wait for the end of the runtime, or of this process",
+        otherwise: "next",
+      },
+      { call: "exit_group", args: [0], why: "nobody needs the namespace any more" },
+    ],
+    otherwise: "next",
+  });
 }
 
 /**

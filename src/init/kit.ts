@@ -7,7 +7,7 @@ import { _LINUX_CAPABILITY_VERSION_3 } from "../kernel/consts/capability.ts";
 import { AT_EMPTY_PATH, CLOSE_RANGE, F } from "../kernel/consts/fcntl.ts";
 import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
-import { SIG, SIGCHLD, SIGSET_SIZE } from "../kernel/consts/signal.ts";
+import { SIGCHLD } from "../kernel/consts/signal.ts";
 import { ARCH, syscallNumber } from "../kernel/syscalls.ts";
 import { bootstrapElf, PLAN_FD_OFFSETS } from "./elf.ts";
 import { encodePlan } from "./encode.ts";
@@ -27,7 +27,8 @@ import {
 } from "./loader.ts";
 import { machineFor } from "./machine/index.ts";
 import { PLAN_BASE } from "./memory.ts";
-import { buffer, type Call, cell, type Step, struct, words } from "./step.ts";
+import { undisturbed } from "./share.ts";
+import { type Call, cell, type Step, struct, words } from "./step.ts";
 
 const fail = (message: string) => ({ code: "INTERNAL", message }) as const;
 
@@ -95,37 +96,20 @@ function childSteps({ namespaces, lastCap, preserved, handed }: Shape): Step[] {
   ];
 }
 
-const SIGNALS = "the caller's signal mask";
-
-/** clone3 between two changes of the signal mask: a signal must not run a handler of this process in the child. */
 function loaderSteps(shape: Shape, base: number): Step[] {
   // struct clone_args (linux/sched.h): flags, pidfd, child_tid, parent_tid, exit_signal, stack, its size, tls, set_tid …, cgroup.
   const clone = words(
     ...[cell(CLONE_FLAGS), base + PIDFD_AT, 0, 0, SIGCHLD],
     ...[base + OPS_SIZE, STACK_SIZE, 0, 0, 0, cell(CGROUP)],
   );
-  return [
-    {
-      call: "rt_sigprocmask",
-      args: [SIG.SIG_SETMASK, struct("sigset", ~0n), buffer(SIGNALS, 8), SIGSET_SIZE],
-      why: "no signal meets the child while it shares this memory",
-      fail: fail("cannot block signals"),
-    },
-    {
-      call: "clone3",
-      args: [clone, 88],
-      why: "the child, with the namespaces that the config asks for",
-      save: CHILD,
-      zero: [...childSteps(shape), { call: "exit_group", args: [127], why: "never reached" }],
-      otherwise: "next",
-    },
-    {
-      call: "rt_sigprocmask",
-      args: [SIG.SIG_SETMASK, buffer(SIGNALS, 8), 0, SIGSET_SIZE],
-      why: "signals as they were",
-      fail: fail("cannot restore the signal mask"),
-    },
-  ];
+  return undisturbed({
+    call: "clone3",
+    args: [clone, 88],
+    why: "the child, with the namespaces that the config asks for",
+    save: CHILD,
+    zero: [...childSteps(shape), { call: "exit_group", args: [127], why: "never reached" }],
+    otherwise: "next",
+  });
 }
 
 function encodeLoader(shape: Shape, base: number) {

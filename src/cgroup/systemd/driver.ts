@@ -9,7 +9,7 @@ import type { Cgroup, CgroupRequest, Driver } from "../cgroup.ts";
 import { factsOf } from "../control.ts";
 import { killAndRemove, processesOf, unifiedOf } from "../directories.ts";
 import { frozenState, refuseFrozen, thawCgroup } from "../freezer.ts";
-import { applyLateLimits, applyLimits, updateLimits } from "../limits.ts";
+import { applyLateLimits, applyLimits, limitsOf, updateLimits } from "../limits.ts";
 import { mergeResources, touchedBy } from "../resources.ts";
 import { giveAway, ownerOf } from "../v2/ownership.ts";
 import {
@@ -26,7 +26,8 @@ import { variant } from "./marshal.ts";
 import { scopeName } from "./names.ts";
 import { annotationProperties, resourceProperties } from "./properties.ts";
 
-function plan({ id, input }: CgroupRequest): Cgroup {
+function plan(request: CgroupRequest): Cgroup {
+  const { id, input } = request;
   const { hierarchies } = input.host;
   if (hierarchies.length !== 1 || hierarchies[0]?.version !== 2)
     throw new KontenaError(
@@ -38,7 +39,6 @@ function plan({ id, input }: CgroupRequest): Cgroup {
     );
   const instance = instanceFor(input.host);
   const { unit } = scopeName(input.config.linux?.cgroupsPath, id, instance);
-  const { resources } = input.config.linux ?? {};
   // Told before anything is made.
   annotationProperties(input.config);
   const directory = join(hierarchies[0].mountpoint, input.cgroupPath as string);
@@ -52,7 +52,7 @@ function plan({ id, input }: CgroupRequest): Cgroup {
     unit,
     instance,
     socket: systemd(instance).path,
-    ...(resources ? { resources } : {}),
+    ...limitsOf(request),
   };
 }
 
