@@ -6,7 +6,6 @@ import {
   closeSync,
   cpSync,
   existsSync,
-  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -19,17 +18,11 @@ import { join, resolve } from "node:path";
 import { openPidfd, poll } from "../src/container/wait.ts";
 import { type Kontena, open } from "../src/index.ts";
 import { facts, median, printReport, type Report, type Row, type RuntimeName } from "./report.ts";
+import { findKontena, findRuntimes, makeBundle, type Runtime } from "./runtimes.ts";
 
 const BUSYBOX = "/bin/busybox";
 const WARM_UP = 3;
 const PARKED_ROUNDS = 3;
-
-interface Runtime {
-  name: RuntimeName;
-  program: string;
-  /** Where it keeps its states: beside the others', so that all write to the same file system. */
-  root: string;
-}
 
 interface Bench {
   bundle: string;
@@ -178,31 +171,14 @@ function measureParked(bench: Bench): Row[] {
   ];
 }
 
-/** `kontena spec` with /bin/true as the program: a config that all three take. */
-function makeBundle(directory: string, kontena: string): string {
-  const bundle = join(directory, "bundle");
-  mkdirSync(join(bundle, "rootfs/bin"), { recursive: true });
-  for (const name of ["dev", "proc", "sys"]) mkdirSync(join(bundle, "rootfs", name));
+/** /bin/true as the program. */
+function makeTrueBundle(directory: string, kontena: string): string {
+  const bundle = makeBundle(directory, kontena, (config) => {
+    config.process.args = ["/bin/true"];
+  });
   cpSync(BUSYBOX, join(bundle, "rootfs/bin/busybox"));
   symlinkSync("busybox", join(bundle, "rootfs/bin/true"));
-  const { exitCode, stderr } = Bun.spawnSync([kontena, "spec", "--bundle", bundle]);
-  if (exitCode !== 0) throw new Error(`kontena spec: ${stderr}`);
-  const path = join(bundle, "config.json");
-  const config = JSON.parse(readFileSync(path, "utf8"));
-  config.process.args = ["/bin/true"];
-  writeFileSync(path, JSON.stringify(config));
   return bundle;
-}
-
-function findRuntimes(directory: string, kontena: string): { found: Runtime[]; missing: RuntimeName[] } {
-  const found: Runtime[] = [{ name: "kontena", program: kontena, root: join(directory, "kontena") }];
-  const missing: RuntimeName[] = [];
-  for (const name of ["runc", "crun"] as const) {
-    const program = Bun.which(name);
-    if (program === null) missing.push(name);
-    else found.push({ name, program, root: join(directory, name) });
-  }
-  return { found, missing };
 }
 
 function withBench<T>(kontena: string, action: (bench: Bench, missing: RuntimeName[]) => T): T {
@@ -212,7 +188,7 @@ function withBench<T>(kontena: string, action: (bench: Bench, missing: RuntimeNa
   const { found, missing } = findRuntimes(directory, kontena);
   const errorFile = join(files, "stderr");
   const bench: Bench = {
-    bundle: makeBundle(files, kontena),
+    bundle: makeTrueBundle(files, kontena),
     pidFile: join(files, "pid"),
     errorFile,
     errors: openSync(errorFile, "a"),
@@ -249,8 +225,7 @@ function readArguments(words: readonly string[]): Arguments {
 
 function main(): void {
   const { rounds, json } = readArguments(process.argv.slice(2));
-  const kontena = resolve(process.env["BENCH_FROM"] ?? ".", process.env["KONTENA_BIN"] ?? "dist/kontena");
-  if (!existsSync(kontena)) throw new Error(`no executable at ${kontena}: scripts/build makes it`);
+  const kontena = findKontena();
   if (!existsSync(BUSYBOX)) throw new Error(`no ${BUSYBOX}: install busybox-static`);
   withBench(kontena, (bench, missing) => {
     const machine = facts(bench.runtimes);

@@ -1,4 +1,4 @@
-/** What bench/lifecycle prints: the machine, and a table of medians, least values and ratios. */
+/** What the benches print: the machine, and a table of values and ratios. */
 import { cpus, loadavg, release, totalmem, type } from "node:os";
 
 export type RuntimeName = "kontena" | "runc" | "crun";
@@ -108,10 +108,14 @@ function targetCell(row: Row): string {
     .join(", ");
 }
 
-export function printReport({ machine, rounds, missing, rows }: Report): void {
-  const { versions, kernel, cpu, cpus: count, memoryMiB, load, cgroups } = machine;
+export function printMachine({ versions, kernel, cpu, cpus: count, memoryMiB, cgroups }: Machine): void {
   console.log(versions.join(", "));
   console.log(`${kernel}, ${count} × ${cpu}, ${memoryMiB} MiB, cgroups: ${cgroups}`);
+}
+
+export function printReport({ machine, rounds, missing, rows }: Report): void {
+  const { cpus: count, load } = machine;
+  printMachine(machine);
   if (load > count / 4)
     console.log(`The machine was busy (load ${load.toFixed(2)}): don't trust these times.`);
   for (const name of missing) console.log(`${name} isn't installed: not measured.`);
@@ -124,10 +128,16 @@ export function printReport({ machine, rounds, missing, rows }: Report): void {
     ratioCell(row, "crun"),
     targetCell(row),
   ]);
+  printTable(head, table);
+}
+
+/** As Markdown that reads well as it is. */
+export function printTable(head: readonly string[], table: readonly (readonly string[])[]): void {
   const widths = head.map((title, i) =>
     Math.max(...[head, ...table].map((line) => (line[i] ?? title).length)),
   );
-  const line = (cells: string[]) => `| ${cells.map((text, i) => text.padEnd(widths[i] ?? 0)).join(" | ")} |`;
+  const line = (cells: readonly string[]) =>
+    `| ${cells.map((text, i) => text.padEnd(widths[i] ?? 0)).join(" | ")} |`;
   console.log(line(head));
   console.log(line(widths.map((width) => "-".repeat(width))));
   for (const cells of table) console.log(line(cells));

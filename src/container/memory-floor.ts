@@ -18,7 +18,8 @@ const SMALL = 16 * 1024 * 1024;
 /** How long init may take for a batch under a small limit, in milliseconds: well above what any takes that goes on. */
 export const PATIENCE = 20_000;
 
-const AT = "linux.resources.memory.limit";
+/** What all here is about. */
+export const MEMORY_LIMIT = "linux.resources.memory.limit";
 
 /** The memory limit of the container, if it is small. */
 export function smallLimit(cgroup: Cgroup | undefined): number | undefined {
@@ -31,7 +32,7 @@ function tooSmall(limit: number, hint: string): KontenaError {
     "RESOURCE_FAILED",
     `the memory limit of ${limit} bytes is too small for the container to start`,
     {
-      at: AT,
+      at: MEMORY_LIMIT,
       hint,
     },
   );
@@ -50,4 +51,11 @@ export function explainMemory(error: unknown, cgroup: Cgroup | undefined): unkno
   const isShort = errno === "ENOMEM" || (errno === "E2BIG" && syscall === "execveat");
   if (!isShort && oomKillsOf(cgroup) === 0n) return error;
   return tooSmall(limit, error.message);
+}
+
+/** What to tell of a program that SIGKILL has ended, if the OOM killer was in its cgroup and its limit is small. */
+export function killedForMemory(cgroup: Cgroup | undefined): string | undefined {
+  const limit = smallLimit(cgroup);
+  if (limit === undefined || cgroup === undefined || oomKillsOf(cgroup) === 0n) return undefined;
+  return `the program was killed, and the OOM killer was in its cgroup: the memory limit is ${limit} bytes`;
 }

@@ -8,6 +8,7 @@ import { removeLocked } from "./delete.ts";
 import { withLock } from "./directory.ts";
 import { forwardSignals } from "./forward.ts";
 import { signalInit } from "./kill.ts";
+import { killedForMemory, MEMORY_LIMIT } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
 import { listenAndLetGo } from "./start.ts";
@@ -68,6 +69,15 @@ async function runInteractive(runtime: Runtime, options: RunOptions, compiled: C
   }
 }
 
+/** The exit status of a program that SIGKILL ended, by itself or by the kernel. */
+const KILLED = 137;
+
+/** Under a limit that init just fits in, execve is what the memory doesn't suffice for: the program dies before it can say so. */
+function warnOfMemory(runtime: Runtime, { cgroup }: Container["state"]): void {
+  const told = killedForMemory(cgroup);
+  if (told !== undefined) runtime.warn(told, { at: MEMORY_LIMIT });
+}
+
 /** `attach` is called before the program runs; what it gives goes on until the program has ended. */
 async function startAndWait(
   runtime: Runtime,
@@ -96,6 +106,7 @@ async function startAndWait(
   const ended = awaitChild(container.pid).finally(() => stop?.());
   await meanwhile?.(ended);
   const { code } = await ended;
+  if (code === KILLED) warnOfMemory(runtime, state);
   if (!options.keep) discard();
   return code;
 }

@@ -1,6 +1,6 @@
 import { expect, test } from "bun:test";
 import type { Cgroup } from "../../src/cgroup/cgroup.ts";
-import { explainMemory, smallLimit, stalled } from "../../src/container/memory-floor.ts";
+import { explainMemory, killedForMemory, smallLimit, stalled } from "../../src/container/memory-floor.ts";
 import { KontenaError } from "../../src/error.ts";
 
 const withLimit = (limit: number | bigint | undefined): Cgroup => ({
@@ -38,4 +38,10 @@ test("other failures stay what they are", () => {
 
 test("an init that doesn't go on is told as that", () => {
   expect(stalled(131_072)).toMatchObject({ details: { hint: "nothing went on for 20 s" } });
+});
+
+test("a program that was killed is told of only where the OOM killer was in its cgroup", () => {
+  expect(killedForMemory(withLimit(131_072))).toBeUndefined();
+  expect(killedForMemory(withLimit(-1))).toBeUndefined();
+  expect(killedForMemory(undefined)).toBeUndefined();
 });

@@ -139,7 +139,11 @@ test("a program that takes more memory than its limit is killed, and the runtime
   const { stdout } = box.run(b);
   expect(stdout).toBe("");
   const exec = limited({ memory: { limit: 8 * MB } }, ["busybox", "tail", "-c", "50000000", "/dev/zero"]);
-  expect(box.run(exec)).toMatchObject({ status: 137 });
+  const { status, stderr } = box.run(exec);
+  expect(status).toBe(137);
+  expect(stderr).toContain(
+    `linux.resources.memory.limit: the program was killed, and the OOM killer was in its cgroup: the memory limit is ${8 * MB} bytes`,
+  );
 });
 
 describe("a small memory limit", () => {
