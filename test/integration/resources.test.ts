@@ -147,7 +147,7 @@ test("a program that takes more memory than its limit is killed, and the runtime
 });
 
 describe("a small memory limit", () => {
-  // Measured with a static program of 4 kB: 128 KiB on v1, 192 KiB on v2; with busybox, 256 KiB on both.
+  // bench/memory-floor measures with a program of one page; busybox needs 256 KiB.
   test("of 512 KiB is enough for a shell", () => {
     const b = limited({ memory: { limit: 512 * 1024 } }, "echo fits");
     expect(box.run(b)).toMatchObject({ status: 0, stdout: "fits\n", stderr: "" });
