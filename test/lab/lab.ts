@@ -61,10 +61,10 @@ export function parseResults(output: string): Told[] {
 }
 
 /** Boots the machine and runs the files there; what bun test printed for each of them, and how it ended. */
-function boot(
+async function boot(
   machine: Machine,
   files: Files,
-): { file: string; who: string; status: number; output: string }[] {
+): Promise<{ file: string; who: string; status: number; output: string }[]> {
   const runs = (["root", "user"] as const).flatMap((who) =>
     (files[who] ?? []).map((file) => ({ file, who })),
   );
@@ -74,16 +74,11 @@ function boot(
       `${who === "user" ? "as-user " : ""}bun test ./test/${file} >$LAB_OUT/${i} 2>&1; echo $? >$LAB_OUT/${i}.status`,
   );
   try {
-    const { exitCode, stderr, stdout } = Bun.spawnSync([
-      join(import.meta.dir, "run"),
-      "-t",
-      String(LIMIT_SECONDS),
-      "-o",
-      out,
-      machine,
-      script.join("\n"),
-    ]);
-    if (exitCode !== 0) throw new Error(`test/lab/run ended with ${exitCode}: ${stderr}\n${stdout}`);
+    const command = [join(import.meta.dir, "run"), "-t", String(LIMIT_SECONDS), "-o", out, machine];
+    const child = Bun.spawn([...command, script.join("\n")], { stdout: "pipe", stderr: "pipe" });
+    const [stdout, stderr] = await Promise.all([child.stdout.text(), child.stderr.text()]);
+    if ((await child.exited) !== 0)
+      throw new Error(`test/lab/run ended with ${child.exitCode}: ${stderr}\n${stdout}`);
     return runs.map((run, i) => {
       const read = (name: string) =>
         existsSync(join(out, name)) ? readFileSync(join(out, name), "utf8") : "";
@@ -94,32 +89,38 @@ function boot(
   }
 }
 
-/** Runs the files in the machine now, and tells their tests. */
-export function testIn(machine: Machine, files: Files): void {
-  const reason = missing(machine);
-  if (reason !== undefined) {
-    bunTest.skip(`lab ${machine}: ${Object.values(files).flat().join(", ")} (skipped: ${reason})`, () => {});
-    return;
-  }
-  let runs: ReturnType<typeof boot>;
-  try {
-    runs = boot(machine, files);
-  } catch (error) {
-    bunTest(`lab ${machine}: the machine runs`, () => {
-      throw error;
+/** What bun test told of a file in the machine, as tests of their own. */
+function tell(
+  machine: Machine,
+  { file, who, status, output }: Awaited<ReturnType<typeof boot>>[number],
+): void {
+  const told = parseResults(output);
+  const place = `lab ${machine}${who === "user" ? ", uid 1000" : ""}: ${file}`;
+  for (const { outcome, name, text } of told)
+    bunTest.skipIf(outcome === "skip")(`${place}: ${name}`, () => {
+      if (outcome === "fail") throw new Error(text);
     });
-    return;
-  }
-  for (const { file, who, status, output } of runs) {
-    const told = parseResults(output);
-    const place = `lab ${machine}${who === "user" ? ", uid 1000" : ""}: ${file}`;
-    for (const { outcome, name, text } of told)
-      bunTest.skipIf(outcome === "skip")(`${place}: ${name}`, () => {
-        if (outcome === "fail") throw new Error(text);
+  bunTest(`${place} has tests, and all hold`, () => {
+    expect(told.length, output).toBeGreaterThan(0);
+    if (told.every(({ outcome }) => outcome !== "fail")) expect(status, output).toBe(0);
+  });
+}
+
+/** Runs the files in the machines now, which run at the same time, and tells their tests. */
+export async function testIn(machines: Readonly<Record<Machine, Files>>): Promise<void> {
+  const able = (Object.keys(machines) as Machine[]).filter((machine) => {
+    const reason = missing(machine);
+    const files = Object.values(machines[machine]).flat().join(", ");
+    if (reason !== undefined) bunTest.skip(`lab ${machine}: ${files} (skipped: ${reason})`, () => {});
+    return reason === undefined;
+  });
+  const booted = await Promise.allSettled(able.map((machine) => boot(machine, machines[machine])));
+  booted.forEach((result, i) => {
+    const machine = able[i] as Machine;
+    if (result.status === "fulfilled") for (const run of result.value) tell(machine, run);
+    else
+      bunTest(`lab ${machine}: the machine runs`, () => {
+        throw result.reason;
       });
-    bunTest(`${place} has tests, and all hold`, () => {
-      expect(told.length, output).toBeGreaterThan(0);
-      if (told.every(({ outcome }) => outcome !== "fail")) expect(status, output).toBe(0);
-    });
-  }
+  });
 }
