@@ -34,10 +34,11 @@ interface StatsEvent {
     network_interfaces: unknown;
   };
 }
+/** The events of what was printed so far: the last line may have come in part. */
 const linesOf = (text: string) =>
   text
     .split("\n")
-    .filter(Boolean)
+    .slice(0, -1)
     .map((line) => JSON.parse(line) as StatsEvent);
 
 const BUSY = "sleep 1000 & i=0; while [ $i -lt 200000 ]; do i=$((i + 1)); done; wait";
