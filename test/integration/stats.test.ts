@@ -130,15 +130,19 @@ test("containers come and go while samples are taken; it ends with the last one 
 /** Runs stats on a terminal of this size, until a key is pressed. */
 async function onTerminal(rows: number, columns: number, ready: (shown: string) => boolean) {
   let shown = "";
+  const decoder = new TextDecoder();
   const data = (_: unknown, bytes: Uint8Array) => {
-    shown += new TextDecoder().decode(bytes);
+    shown += decoder.decode(bytes, { stream: true });
   };
   const child = Bun.spawn([KONTENA, "--root", box.root, "stats", ...QUICK], {
     terminal: { rows, cols: columns, data },
   });
   await until("the table was drawn", () => ready(shown));
   child.terminal?.write("\x03");
-  return { status: await child.exited, shown };
+  const status = await child.exited;
+  // What it printed last may come after its end.
+  await until("the cursor is shown", () => shown.endsWith("\x1b[?25h"));
+  return { status, shown };
 }
 
 test("on a terminal the table is drawn in the place of the last one, and Ctrl-C shows the cursor again", async () => {
@@ -147,7 +151,6 @@ test("on a terminal the table is drawn in the place of the last one, and Ctrl-C 
   expect(status).toBe(130);
   expect(shown).toStartWith("\x1b[?25lID");
   expect(shown).toContain(b.id);
-  await until("the cursor is shown", () => shown.endsWith("\x1b[?25h"));
 });
 
 test("a small terminal gets what fits", async () => {
