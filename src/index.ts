@@ -15,7 +15,7 @@
  *
  * The same state directory serves the command line: `kontena --root /run/sandboxes list` sees these containers.
  */
-import { closeSync } from "node:fs";
+
 import { awaitChild } from "./container/children.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
@@ -32,6 +32,7 @@ import type { ContainerStats } from "./container/stats.ts";
 import type { Resources } from "./container/update.ts";
 import { onEnd, reap } from "./container/wait.ts";
 import { KontenaError } from "./error.ts";
+import { closeSync } from "./kernel/fs.ts";
 
 export type { CreateOptions } from "./container/create.ts";
 export type { ExecOptions } from "./container/exec-process.ts";

@@ -3,9 +3,10 @@
  * (plan/join-cgroup.ts): a thread that moves itself takes no lock of the whole machine, a process moved by another does. In
  * v2 it is born there.
  */
-import { openSync } from "node:fs";
+
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
+import { openSync } from "../kernel/fs.ts";
 import type { Hierarchy } from "../plan/input.ts";
 import { joinsByItself } from "../plan/join-cgroup.ts";
 import type { Cgroup, CgroupRequest, Driver } from "./cgroup.ts";

@@ -1,7 +1,8 @@
 /** Which cgroup hierarchies the host has, and where: /proc/self/mountinfo (proc(5), cgroups(7)). */
-import { accessSync, constants } from "node:fs";
+
 import { posix } from "node:path";
 import { readText } from "../kernel/files.ts";
+import { accessSync, constants } from "../kernel/fs.ts";
 import type { Hierarchy } from "../plan/input.ts";
 
 /** mountinfo writes blanks and backslashes of a path in octal. */

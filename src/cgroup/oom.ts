@@ -2,9 +2,10 @@
  * Hearing of the OOM killer's work in a cgroup. v1: an eventfd that is registered for memory.oom_control
  * (cgroup-v1/memory.rst, "OOM Control"). v2: the counter oom_kill of memory.events, whose change poll(2) tells.
  */
-import { closeSync, existsSync, openSync, readSync, writeFileSync } from "node:fs";
+
 import { POLL } from "../kernel/consts/socket.ts";
 import { readText } from "../kernel/files.ts";
+import { closeSync, existsSync, openSync, readSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { controllerOf, failed, unifiedOf } from "./directories.ts";

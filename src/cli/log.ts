@@ -1,6 +1,7 @@
 /** Where errors, warnings and debug lines go: standard error for people, the --log file for engines. */
-import { openSync, writeSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
+import { openSync, writeSync } from "../kernel/fs.ts";
 import { wantsColor, writeAll } from "./output.ts";
 
 export type Level = "error" | "warning" | "debug";

@@ -1,4 +1,4 @@
-import { fstatSync, writeSync } from "node:fs";
+import { fstatSync, writeSync } from "../kernel/fs.ts";
 
 /**
  * Writes all of a text to a descriptor before it returns, also to a full pipe that somebody else made non-blocking. `process.stdout` is never

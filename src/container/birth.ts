@@ -2,12 +2,13 @@
  * A process from an encoded plan: its descriptors, what is filled into plan memory when their numbers are known, and its
  * birth. `create` makes a container's init so, and `exec` and hooks a process that enters a container.
  */
-import { closeSync, writeSync } from "node:fs";
+
 import type { Kit } from "../init/loader.ts";
 import { bufferOffset, cellOffset, type EncodedPlan, putText, SOCKET } from "../init/memory.ts";
 import { chooseNumbers, type Numbers, type Spawned, spawnInit } from "../init/spawn.ts";
 import type { Buffer } from "../init/step.ts";
 import { moveAbove, openTalk } from "../init/talk.ts";
+import { closeSync, writeSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
 import type { Handle } from "../plan/handles.ts";

@@ -1,9 +1,10 @@
 /** The bundle (bundle.md): a directory with config.json, and the root file system that it names. */
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from "node:fs";
+
 import { isAbsolute, join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
+import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from "../kernel/fs.ts";
 
 export interface Bundle {
   /** Absolute path without symlinks. */
@@ -50,7 +51,7 @@ function readConfig(file: string, regular: boolean): string {
       throw bad(`${file} is not a regular file`);
     let buffer = new Uint8Array(CHUNK);
     for (let length = 0; ; ) {
-      const got = readSync(fd, buffer, length, buffer.length - length, null);
+      const got = readSync(fd, buffer, length, buffer.length - length);
       length += got;
       if (length > MOST_BYTES) throw bad(`${file} is longer than ${MOST_BYTES} bytes`);
       if (got === 0) return decode(buffer.subarray(0, length), file);

@@ -1,10 +1,11 @@
 /** Where the master end of a terminal goes: to an engine's socket, or to this process, which then passes everything through. */
-import { writeSync } from "node:fs";
+
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { F, O } from "../kernel/consts/fcntl.ts";
 import { AF_UNIX, SOCK } from "../kernel/consts/socket.ts";
 import { ERRNO, errnoText } from "../kernel/errno.ts";
+import { writeSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
 import { connectStream, receiveDescriptor, sendDescriptor } from "../kernel/unix-socket.ts";
 import type { Descriptors } from "./birth.ts";

@@ -5,13 +5,15 @@
  * The image is hostile: each name is opened from its directory's descriptor without following symlinks, so nothing but what
  * lies in the directory is read. And a user namespace's root gets nothing that it couldn't read by itself.
  */
-import { closeSync, fstatSync, readdirSync, readSync, writeSync } from "node:fs";
+
+import { readdirSync } from "node:fs";
 import { KontenaError } from "../error.ts";
 import { cellOffset, type EncodedPlan } from "../init/memory.ts";
 import { AT_EMPTY_PATH, AT_SYMLINK_NOFOLLOW, O } from "../kernel/consts/fcntl.ts";
 import { makedev, S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
+import { closeSync, fstatSync, readSync, writeSync } from "../kernel/fs.ts";
 import { SyscallError, syscall } from "../kernel/libc.ts";
 import { decodeStatx, STATX_BASIC_STATS, STATX_SIZE, type Statx } from "../kernel/structs.ts";
 import { type CopyUp, copyUps } from "../plan/copy-up.ts";

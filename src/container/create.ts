@@ -2,10 +2,11 @@
  * create (runtime.md, "Create"): the container is made and its program waits. What would need cleaning is written to the
  * state before it exists, so that `delete --force` finds it whenever this process is killed.
  */
-import { constants, openSync, writeFileSync } from "node:fs";
+
 import { join, resolve } from "node:path";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
+import { constants, openSync, writeFileSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { COPY_UP } from "../plan/copy-up.ts";
 import { hasNamespace } from "../plan/input.ts";

@@ -1,9 +1,10 @@
 /** delete (runtime.md, "Delete"): undoes what create has made. */
-import { closeSync, existsSync } from "node:fs";
+
 import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
+import { closeSync, existsSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import {
   CONFIG,

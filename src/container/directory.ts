@@ -8,6 +8,15 @@
  *   exec.fifo    where init waits; gone once the program runs
  *   listener.fifo  where it waits again, when the seccomp filter has an agent that must have its listener first
  */
+
+import { join } from "node:path";
+import type { Config } from "../../spec/config.ts";
+import { parseJson } from "../../spec/json.ts";
+import type { Cgroup } from "../cgroup/cgroup.ts";
+import { KontenaError } from "../error.ts";
+import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
+import { ERRNO } from "../kernel/errno.ts";
+import { codeOf, readText } from "../kernel/files.ts";
 import {
   chmodSync,
   closeSync,
@@ -20,15 +29,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
-import type { Config } from "../../spec/config.ts";
-import { parseJson } from "../../spec/json.ts";
-import type { Cgroup } from "../cgroup/cgroup.ts";
-import { KontenaError } from "../error.ts";
-import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
-import { ERRNO } from "../kernel/errno.ts";
-import { codeOf, readText } from "../kernel/files.ts";
+} from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { LISTENER_FIFO } from "../plan/seccomp.ts";
 import { checkId } from "./id.ts";

@@ -1,5 +1,5 @@
 /** events: what a container uses, every so often, and when the kernel has killed for want of memory. */
-import { closeSync } from "node:fs";
+
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { type OomWatch, watchOom } from "../cgroup/oom.ts";
 import { readStats } from "../cgroup/stats/read.ts";
@@ -7,6 +7,7 @@ import { toRuncStats } from "../cgroup/stats/runc.ts";
 import { KontenaError } from "../error.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { readText } from "../kernel/files.ts";
+import { closeSync } from "../kernel/fs.ts";
 import { SyscallError } from "../kernel/libc.ts";
 import { loadState, type StoredState } from "./directory.ts";
 import { readInterfaces } from "./interfaces.ts";

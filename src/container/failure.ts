@@ -1,9 +1,10 @@
 /** A failure record → the error: which step, from which place of the config, what the kernel said. */
-import { readFileSync } from "node:fs";
+
 import { type ErrorCode, KontenaError } from "../error.ts";
 import { HEAD_SIZE, readRecord } from "../init/memory.ts";
 import type { Call } from "../init/step.ts";
 import { type ErrnoName, errnoName, errnoText } from "../kernel/errno.ts";
+import { readFileSync } from "../kernel/fs.ts";
 
 /** What `start` needs to know of a call that another process planned. */
 export type KnownCall = Pick<Call, "call" | "at" | "fail">;

@@ -1,9 +1,10 @@
 /** Opens what init is to be born with (plan/handles.ts). */
-import { closeSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, F, O } from "../kernel/consts/fcntl.ts";
 import { NS_GET_NSTYPE } from "../kernel/consts/nsfs.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
+import { closeSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import type { Handle, NamespaceHandle } from "../plan/handles.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";

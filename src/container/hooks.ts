@@ -2,13 +2,14 @@
  * Hooks (config.md, "POSIX-platform Hooks"; runtime.md, "Lifecycle"): programs of the config that run at points of the
  * container's life, one after the other, each with the container's state on its standard input.
  */
-import { closeSync, fstatSync, readSync } from "node:fs";
+
 import type { Config } from "../../spec/config.ts";
 import type { Hook, HookName } from "../../spec/hooks.ts";
 import { KontenaError } from "../error.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
 import { SIGKILL } from "../kernel/consts/signal.ts";
 import { readText } from "../kernel/files.ts";
+import { closeSync, fstatSync, readSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { planHook, STREAMS } from "../plan/hook.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";

@@ -1,8 +1,9 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
-import { lstatSync, readlinkSync, type Stats, statSync } from "node:fs";
+
 import type { Config } from "../../spec/config.ts";
 import { delegatedCgroup, readHierarchies } from "../cgroup/hierarchies.ts";
 import { readText } from "../kernel/files.ts";
+import { lstatSync, readlinkSync, type Stats, statSync } from "../kernel/fs.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
 import { deviceName, isBind, meansLink, sourceName } from "../plan/source.ts";
 import { addRootFacts } from "./root-facts.ts";

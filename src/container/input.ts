@@ -1,9 +1,10 @@
 /** Bundle, host and options → the planner's input: what the config means here. */
-import { readlinkSync } from "node:fs";
+
 import { join, posix } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
+import { readlinkSync } from "../kernel/fs.ts";
 import { type Host, hasNamespace, isNew, type PlanInput } from "../plan/input.ts";
 import { isBind } from "../plan/source.ts";
 import type { Bundle } from "./bundle.ts";

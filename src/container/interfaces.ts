@@ -1,7 +1,8 @@
 /** The network interfaces of a container, counted by the kernel: /proc/PID/net/dev (proc(5)). */
-import { readlinkSync } from "node:fs";
+
 import type { NetworkInterface } from "../cgroup/stats/runc.ts";
 import { readText } from "../kernel/files.ts";
+import { readlinkSync } from "../kernel/fs.ts";
 
 /** All but the loopback interface. */
 export function parseInterfaces(text: string): NetworkInterface[] {

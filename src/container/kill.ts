@@ -1,5 +1,5 @@
 /** kill (runtime.md, "Kill"): a signal for the container's process, or for all of its processes. */
-import { closeSync, existsSync, writeFileSync } from "node:fs";
+
 import { join } from "node:path";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { unifiedOf } from "../cgroup/directories.ts";
@@ -7,6 +7,7 @@ import { freezeCgroup, ownState, thawCgroup, thawTree } from "../cgroup/freezer.
 import { KontenaError } from "../error.ts";
 import { SIGKILL } from "../kernel/consts/signal.ts";
 import { ERRNO } from "../kernel/errno.ts";
+import { closeSync, existsSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { loadState, type StoredState } from "./directory.ts";
 import { containerProcesses } from "./processes.ts";

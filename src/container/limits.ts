@@ -2,10 +2,11 @@
  * What only the runtime can do about limits: raising a hard one, or lowering the score of the OOM killer, takes
  * CAP_SYS_RESOURCE in the first user namespace.
  */
-import { writeFileSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { codeOf } from "../kernel/files.ts";
+import { writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import type { PlanInput, ProcessInput } from "../plan/input.ts";

@@ -12,12 +12,13 @@
  * The agent is called before init goes on: one that doesn't answer leaves a container that can be started again. A `start`
  * that is killed is the end of file of the FIFO, and init's end.
  */
-import { closeSync, constants, openSync, readSync, writeSync } from "node:fs";
+
 import { join } from "node:path";
 import type { State } from "../../spec/state.ts";
 import { KontenaError } from "../error.ts";
 import { UNSET } from "../init/memory.ts";
 import { errnoText } from "../kernel/errno.ts";
+import { closeSync, constants, openSync, readSync, writeSync } from "../kernel/fs.ts";
 import { SyscallError, syscall } from "../kernel/libc.ts";
 import { connectStream, sendDescriptor } from "../kernel/unix-socket.ts";
 import { LISTENER_FIFO } from "../plan/seccomp.ts";

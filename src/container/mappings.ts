@@ -1,9 +1,10 @@
 /** The id mappings of the container's user namespace (user_namespaces(7)): written from outside by the parent, if it is new. */
-import { writeFileSync } from "node:fs";
+
 import type { IdMapping } from "../../spec/common.ts";
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
+import { writeFileSync } from "../kernel/fs.ts";
 import { pageSize } from "../kernel/page.ts";
 import { isNew, type PlanInput } from "../plan/input.ts";
 import { groupsDenied, MAPPINGS, type MappingsName, takesHelper } from "../plan/mappings.ts";

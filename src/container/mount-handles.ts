@@ -1,5 +1,5 @@
 /** Opens what mounts need of the runtime (plan/mount-handles.ts): copies of trees, and user namespaces with mappings. */
-import { closeSync, writeFileSync } from "node:fs";
+
 import type { IdMapping } from "../../spec/common.ts";
 import { KontenaError } from "../error.ts";
 import { inNewUserNamespace } from "../init/holder.ts";
@@ -14,6 +14,7 @@ import {
 } from "../kernel/consts/mount.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
 import { codeOf } from "../kernel/files.ts";
+import { closeSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, type SyscallArg, syscall } from "../kernel/libc.ts";
 import { encodeStruct, type MountAttr } from "../kernel/structs.ts";
 import type { SyscallName } from "../kernel/syscalls.ts";

@@ -2,11 +2,12 @@
  * linux.netDevices (config-linux.md, "Network Devices"): devices of the runtime's network namespace move into the container's,
  * with their names, addresses and state. The kernel takes addresses away as a device moves, and stops it.
  */
-import { fstatSync, openSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { IFA, IFA_F, IFLA, NLM_F, RT_SCOPE_UNIVERSE, RTM } from "../kernel/consts/netlink.ts";
 import { IFF } from "../kernel/consts/socket.ts";
 import { codeOf } from "../kernel/files.ts";
+import { fstatSync, openSync } from "../kernel/fs.ts";
 import {
   type AddressMessage,
   attributeText,

@@ -2,11 +2,12 @@
  * NOTIFY_SOCKET (sd_notify(3)): the program says that it is ready to a socket of kontena's own, which passes it on to the
  * service manager. The service manager's own socket isn't in the container, and takes nothing from processes it doesn't know.
  */
-import { chmodSync, closeSync, existsSync, mkdirSync, openSync, unlinkSync } from "node:fs";
+
 import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { bindDatagram, connectDatagram } from "../kernel/datagram.ts";
+import { chmodSync, closeSync, existsSync, mkdirSync, openSync, unlinkSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { sendDescriptor } from "../kernel/unix-socket.ts";
 import { isNew } from "../plan/input.ts";

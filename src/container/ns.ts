@@ -1,7 +1,8 @@
 /** ns: which namespaces a container has, and which of them it shares: `readlink /proc/PID/ns/*` as one command. */
-import { readlinkSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
+import { readlinkSync } from "../kernel/fs.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";
 import { loadState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";

@@ -1,8 +1,9 @@
 /** The file in which an engine looks for a process's pid. */
-import { renameSync, writeFileSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
 import { codeOf } from "../kernel/files.ts";
+import { renameSync, writeFileSync } from "../kernel/fs.ts";
 
 /** Whole or not at all: an engine reads it as soon as it is there. @throws KontenaError USAGE */
 export function writePidFile(path: string, pid: number): void {

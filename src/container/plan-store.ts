@@ -6,10 +6,11 @@
  *
  * NAME is a quick hash of the text. It only finds the file: the text itself decides, to the byte.
  */
-import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+
 import { join } from "node:path";
 import type { Kit } from "../init/loader.ts";
 import { readBytes, readText } from "../kernel/files.ts";
+import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
 import type { Runtime } from "./runtime.ts";

@@ -1,8 +1,9 @@
 /** Which processes of the host are a container's. */
-import { readdirSync, readlinkSync } from "node:fs";
+
 import { processesOf } from "../cgroup/directories.ts";
 import { KontenaError } from "../error.ts";
 import { readText } from "../kernel/files.ts";
+import { readdirSync, readlinkSync } from "../kernel/fs.ts";
 import type { StoredState } from "./directory.ts";
 import { isAlive } from "./task.ts";
 

@@ -1,7 +1,8 @@
 /** ps: the processes of a container as the host sees them. */
-import { statSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { codeOf, readText } from "../kernel/files.ts";
+import { statSync } from "../kernel/fs.ts";
 import { loadState } from "./directory.ts";
 import { containerProcesses } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";

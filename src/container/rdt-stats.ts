@@ -1,7 +1,8 @@
 /** What resctrl says of a container's groups (Documentation/filesystems/resctrl.rst), in the names of `runc events`. */
-import { readdirSync } from "node:fs";
+
 import { parseValue } from "../cgroup/stats/text.ts";
 import { readText } from "../kernel/files.ts";
+import { readdirSync } from "../kernel/fs.ts";
 import type { RdtGroups } from "./rdt.ts";
 
 type Json = Record<string, unknown>;

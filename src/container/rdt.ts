@@ -2,12 +2,13 @@
  * linux.intelRdt (config-linux.md, "IntelRdt"): the container's group in the resctrl file system, which shares out the
  * processor's cache and memory bandwidth (Documentation/filesystems/resctrl.rst, Linux 4.10).
  */
-import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "node:fs";
+
 import { join } from "node:path";
 import type { IntelRdt } from "../../spec/linux.ts";
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
 
 const AT = "linux.intelRdt";
 

@@ -1,9 +1,10 @@
 /** What init found out, read from plan memory when create's part is done. */
-import { writeSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { bufferOffset, cellOffset, type EncodedPlan, UNSET } from "../init/memory.ts";
 import { S_IF, S_IFMT } from "../kernel/consts/stat.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
+import { writeSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
 import { type DeviceCheck, deviceChecks } from "../plan/devices.ts";

@@ -2,11 +2,12 @@
  * What the image has at the destinations of mounts, as far as the plan depends on it. It is only looked at, and no symlink of
  * the image leads out of it; init will resolve each path anew.
  */
-import { closeSync, fstatSync } from "node:fs";
+
 import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { AT_FDCWD, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { ERRNO } from "../kernel/errno.ts";
+import { closeSync, fstatSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import { relative } from "../plan/destination.ts";

@@ -1,5 +1,5 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
-import { closeSync } from "node:fs";
+import { closeSync } from "../kernel/fs.ts";
 import { ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
 import { type Compiled, compile, storePlan } from "./compile.ts";

@@ -2,12 +2,13 @@
  * start (runtime.md, "Start"): opens the exec FIFO, which lets init go on, and waits until the program runs or hasn't been
  * able to: then the failure record says why.
  */
-import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "node:fs";
+
 import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { reachedExecve } from "../init/memory.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
+import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/park.ts";
 import { end } from "./birth.ts";

@@ -3,7 +3,7 @@
  * their names /dev/stdin, /dev/stdout and /dev/stderr: the file's permissions count. So they become the user's, as with
  * runc and crun.
  */
-import { constants, fchownSync, fstatSync } from "node:fs";
+import { constants, fchownSync, fstatSync } from "../kernel/fs.ts";
 import { isNew, type ProcessInput } from "../plan/input.ts";
 import { hostIdOf } from "../plan/mappings.ts";
 

@@ -1,9 +1,10 @@
 /** Kernel parameters that would be set for the host after all (config-linux.md, "Sysctl"). */
-import { statSync } from "node:fs";
+
 import type { Config } from "../../spec/config.ts";
 import { inside } from "../../spec/problems.ts";
 import { sysctlName, sysctlNamespace } from "../../spec/sysctl.ts";
 import { KontenaError } from "../error.ts";
+import { statSync } from "../kernel/fs.ts";
 import { NAMESPACES } from "../plan/namespaces.ts";
 
 /**

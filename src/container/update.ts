@@ -1,11 +1,12 @@
 /** update: the limits of a container changed while it runs. */
-import { readFileSync } from "node:fs";
+
 import type { IntelRdt } from "../../spec/linux.ts";
 import { parseResources } from "../../spec/parse.ts";
 import type { Resources } from "../../spec/resources.ts";
 import { driverOf } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
+import { readFileSync } from "../kernel/fs.ts";
 import { loadState, type StoredState, withLock, writeState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";

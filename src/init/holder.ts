@@ -2,11 +2,12 @@
  * A process that does nothing but be in a new user namespace: the kernel gives id mappings by a namespace's descriptor
  * (mount_setattr(2), MOUNT_ATTR_IDMAP), and a namespace with new mappings takes a process that its maps are written for.
  */
-import { closeSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
 import { SIGCHLD, SIGKILL } from "../kernel/consts/signal.ts";
 import { errnoName, errnoText } from "../kernel/errno.ts";
+import { closeSync } from "../kernel/fs.ts";
 import { type NativeMemory, syscall } from "../kernel/libc.ts";
 import { ARCH } from "../kernel/syscalls.ts";
 import { encodePlan } from "./encode.ts";

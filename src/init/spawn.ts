@@ -5,13 +5,14 @@
  * by a fork), so between the two it may only run ops: no JavaScript, no libc, and nothing that changes credentials, but for
  * capset in a user namespace of its own (a change of ids would leave this process non-dumpable).
  */
-import { closeSync, writeSync } from "node:fs";
+
 import { KontenaError } from "../error.ts";
 import { F, F_SEAL, MFD, O } from "../kernel/consts/fcntl.ts";
 import { MAP, PROT } from "../kernel/consts/mman.ts";
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../kernel/consts/mount.ts";
 import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
+import { closeSync, writeSync } from "../kernel/fs.ts";
 import {
   type NativeMemory,
   nativeFunction,

@@ -9,10 +9,11 @@
  *
  * End of file means exit on both sides. What init has found out lies in plan memory.
  */
-import { closeSync } from "node:fs";
+
 import { F } from "../kernel/consts/fcntl.ts";
 import { AF_UNIX, SOCK } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
+import { closeSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
 
 export interface Talk {

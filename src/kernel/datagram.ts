@@ -1,6 +1,7 @@
 /** Datagram sockets of AF_UNIX, as sd_notify(3) uses them (unix(7)). */
-import { closeSync } from "node:fs";
+
 import { AF_UNIX, SOCK } from "./consts/socket.ts";
+import { closeSync } from "./fs.ts";
 import { syscall } from "./libc.ts";
 
 /** `sun_path` of `struct sockaddr_un`. */

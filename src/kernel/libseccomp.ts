@@ -4,10 +4,10 @@
  */
 
 import { dlopen, FFIType, type Pointer, ptr, read } from "bun:ffi";
-import { closeSync } from "node:fs";
 import { KontenaError } from "../error.ts";
 import { MFD } from "./consts/fcntl.ts";
 import { ERRNO } from "./errno.ts";
+import { closeSync } from "./fs.ts";
 import { rawSyscall, SyscallError, syscall } from "./libc.ts";
 
 const SONAME = "libseccomp.so.2";

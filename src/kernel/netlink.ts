@@ -1,5 +1,5 @@
 /** rtnetlink(7), as much of it as moving a network device takes: messages as bytes, and a request over a socket. */
-import { closeSync } from "node:fs";
+
 import {
   AF_NETLINK,
   NETLINK_EXT_ACK,
@@ -14,6 +14,7 @@ import {
 } from "./consts/netlink.ts";
 import { SOCK } from "./consts/socket.ts";
 import { errnoName, errnoText } from "./errno.ts";
+import { closeSync } from "./fs.ts";
 import { rawSyscall, syscall } from "./libc.ts";
 
 /** linux/rtnetlink.h, `struct ifinfomsg`, with the attributes behind it. */

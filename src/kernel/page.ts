@@ -1,5 +1,5 @@
 /** The size of a page: munmap(2) takes whole ones. */
-import { readFileSync } from "node:fs";
+import { readFileSync } from "./fs.ts";
 
 /** getauxval(3), elf.h. */
 const AT_PAGESZ = 6n;

@@ -1,5 +1,5 @@
 /** Sockets of AF_UNIX that this process connects to, and descriptors sent through them (unix(7), cmsg(3)). */
-import { closeSync } from "node:fs";
+
 import { basename, dirname } from "node:path";
 import { AT_FDCWD, O } from "./consts/fcntl.ts";
 import {
@@ -11,6 +11,7 @@ import {
   SOCK,
   SOL_SOCKET,
 } from "./consts/socket.ts";
+import { closeSync } from "./fs.ts";
 import { addressOf, syscall } from "./libc.ts";
 
 /** `sun_path` of `struct sockaddr_un`, its NUL included. */

@@ -3,6 +3,9 @@
  * and is the same for all of its containers. A file is named by the hash of everything that enters the program, and ends in
  * the hash of its own bytes. Nothing here is a reason to fail: what can't be read is compiled again.
  */
+
+import { join } from "node:path";
+import { codeOf } from "../kernel/files.ts";
 import {
   closeSync,
   constants,
@@ -15,9 +18,7 @@ import {
   rmSync,
   statSync,
   writeFileSync,
-} from "node:fs";
-import { join } from "node:path";
-import { codeOf } from "../kernel/files.ts";
+} from "../kernel/fs.ts";
 
 /** An engine has a handful of profiles. */
 const MOST_KEPT = 32;
@@ -45,7 +46,8 @@ export function readProgram(directory: string, name: string): Uint8Array | undef
     if (!stat.isFile() || !isOwn(stat) || !isOwn(statSync(directory))) return undefined;
     const content = readFileSync(fd);
     const program = content.subarray(0, -HASH_SIZE);
-    const isWhole = content.length > HASH_SIZE && content.subarray(-HASH_SIZE).equals(hashOf(program));
+    const isWhole =
+      content.length > HASH_SIZE && Buffer.compare(content.subarray(-HASH_SIZE), hashOf(program)) === 0;
     return isWhole ? program : undefined;
   } finally {
     closeSync(fd);

@@ -1,5 +1,5 @@
 /** v2 has no files for devices: an eBPF program on the container's cgroup answers (cgroup-v2.rst, "Device controller"). */
-import { closeSync, openSync } from "node:fs";
+
 import {
   attachDeviceFilter,
   loadDeviceFilter,
@@ -8,6 +8,7 @@ import {
   queryDeviceFilters,
 } from "../../kernel/bpf.ts";
 import { errnoName, errnoText } from "../../kernel/errno.ts";
+import { closeSync, openSync } from "../../kernel/fs.ts";
 import { encodeInstructions } from "./instruction.ts";
 import { deviceProgram } from "./program.ts";
 import type { Rule } from "./rules.ts";

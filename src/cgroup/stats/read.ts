@@ -1,6 +1,7 @@
 /** All counters of a container's cgroup, from whichever hierarchies the host has. */
-import { readdirSync } from "node:fs";
+
 import { readText } from "../../kernel/files.ts";
+import { readdirSync } from "../../kernel/fs.ts";
 import type { Cgroup } from "../cgroup.ts";
 import { controllerOf, unifiedOf } from "../directories.ts";
 import type { CgroupStats } from "./types.ts";

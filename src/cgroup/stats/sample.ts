@@ -1,5 +1,5 @@
 /** The few counters that a live table shows, read as cheaply as can be: for hundreds of containers, many times a minute. */
-import { existsSync } from "node:fs";
+import { existsSync } from "../../kernel/fs.ts";
 import type { Cgroup } from "../cgroup.ts";
 import { controllerOf, unifiedOf } from "../directories.ts";
 import { controllersOf, filesOf } from "./read.ts";

@@ -2,9 +2,10 @@
  * A client of D-Bus for a few calls, one after the other: over systemd's own socket, where systemd answers itself, or over
  * a bus. It blocks; `create` and `delete` have nothing else to do meanwhile, and know no event loop.
  */
-import { closeSync } from "node:fs";
+
 import { KontenaError } from "../../error.ts";
 import { ERRNO, errnoName, errnoText } from "../../kernel/errno.ts";
+import { closeSync } from "../../kernel/fs.ts";
 import { connectUnix, receive, sendAll } from "../../kernel/unix.ts";
 import { decodeMessage, encodeMessage, MESSAGE, type Message, type Value } from "./marshal.ts";
 

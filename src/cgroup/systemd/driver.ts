@@ -2,9 +2,10 @@
  * The driver that lets systemd make the cgroup: a transient scope, delegated to the container, into which systemd moves the
  * waiting init. cgroup v2 only: on v1 systemd has but a part of the hierarchies.
  */
-import { existsSync } from "node:fs";
+
 import { join } from "node:path";
 import { KontenaError } from "../../error.ts";
+import { existsSync } from "../../kernel/fs.ts";
 import type { Cgroup, CgroupRequest, Driver } from "../cgroup.ts";
 import { factsOf } from "../control.ts";
 import { killAndRemove, processesOf, unifiedOf } from "../directories.ts";

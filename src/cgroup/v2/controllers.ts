@@ -2,11 +2,12 @@
  * v2: a cgroup has the controllers that its parent hands down (cgroup-v2.rst, "Enabling and Disabling"), so they are enabled
  * from the root of the hierarchy to the container's parent.
  */
-import { existsSync } from "node:fs";
+
 import { dirname, join } from "node:path";
 import { KontenaError } from "../../error.ts";
 import { errnoName, errnoText } from "../../kernel/errno.ts";
 import { readText, writeControl } from "../../kernel/files.ts";
+import { existsSync } from "../../kernel/fs.ts";
 
 /** What statistics of a container are read from; enabled where that goes. */
 const OBSERVED = ["cpu", "io", "memory", "pids"];
