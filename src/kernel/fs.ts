@@ -4,63 +4,15 @@
  * (those of cgroups) it tells another one.
  */
 import { dirname } from "node:path";
-import {
-  ACCESS,
-  AT_EACCESS,
-  AT_EMPTY_PATH,
-  AT_FDCWD,
-  AT_REMOVEDIR,
-  AT_SYMLINK_NOFOLLOW,
-  O,
-} from "./consts/fcntl.ts";
-import { makedev, S_IF, S_IFMT } from "./consts/stat.ts";
-import { ERRNO, errnoName, errnoText } from "./errno.ts";
-import { rawSyscall, type SyscallArg } from "./libc.ts";
-import { decodeStatx, STATX_BASIC_STATS, STATX_SIZE } from "./structs.ts";
-import type { SyscallName } from "./syscalls.ts";
+import { ACCESS, AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, O } from "./consts/fcntl.ts";
+import { S_IF, S_IFMT } from "./consts/stat.ts";
+import { ERRNO } from "./errno.ts";
+import { call, FileError, whole } from "./file-error.ts";
+import { rawSyscall } from "./libc.ts";
+import { lstatSync, statSync } from "./stat.ts";
 
-/** What node:fs throws: `ENOENT: no such file or directory, open '/nowhere'`. */
-export class FileError extends Error {
-  override readonly name = "FileError";
-  readonly code: string;
-  constructor(
-    /** −errno, as node has it. */
-    readonly errno: number,
-    readonly syscall: string,
-    readonly path?: string,
-  ) {
-    const code = errnoName(-errno);
-    super(`${code}: ${errnoText(code)}, ${syscall}${path === undefined ? "" : ` '${path}'`}`);
-    this.code = code;
-  }
-}
-
-/** What a call is named in errors, by what the kernel has. */
-const NAMES: Partial<Record<SyscallName, string>> = {
-  openat: "open",
-  mkdirat: "mkdir",
-  unlinkat: "unlink",
-  renameat2: "rename",
-  fchmodat: "chmod",
-  readlinkat: "readlink",
-  statx: "stat",
-  faccessat2: "access",
-  getdents64: "scandir",
-};
-
-/** A NUL would cut a path short. */
-function whole(path: string): string {
-  if (path.includes("\0")) throw new FileError(-ERRNO.EINVAL, "open", path);
-  return path;
-}
-
-function call(path: string | undefined, name: SyscallName, ...args: SyscallArg[]): number {
-  for (;;) {
-    const result = rawSyscall(name, ...args);
-    if (result >= 0) return result;
-    if (result !== -ERRNO.EINTR) throw new FileError(result, NAMES[name] ?? name, path);
-  }
-}
+export { FileError } from "./file-error.ts";
+export { fstatSync, lstatSync, type Stats, statSync } from "./stat.ts";
 
 /** By the names of node:fs: O_* of open(2), those of access(2), and types of inode(7). */
 export const constants = { ...O, ...ACCESS, S_IFMT, ...S_IF } as const;
@@ -171,85 +123,6 @@ export function readFileSync(file: string | number, encoding?: "utf8"): Uint8Arr
     ? readAll(file, (bytes) => bytes.slice())
     : readAll(file, (bytes) => new TextDecoder().decode(bytes));
 }
-
-/** What is asked of a file, with the methods of node's class of the name. */
-export class Stats {
-  constructor(
-    readonly mode: number,
-    readonly uid: number,
-    readonly gid: number,
-    readonly size: number,
-    readonly ino: number,
-    /** As node has it: the major number from bit 8 on, twelve bits of it. */
-    readonly rdev: number,
-    /** The same of the device that it is on. */
-    readonly dev: number,
-    /** Milliseconds since the epoch. */
-    readonly mtimeMs: number,
-  ) {}
-  private is(type: number): boolean {
-    return (this.mode & S_IFMT) === type;
-  }
-  isFile(): boolean {
-    return this.is(S_IF.S_IFREG);
-  }
-  isDirectory(): boolean {
-    return this.is(S_IF.S_IFDIR);
-  }
-  isSymbolicLink(): boolean {
-    return this.is(S_IF.S_IFLNK);
-  }
-  isBlockDevice(): boolean {
-    return this.is(S_IF.S_IFBLK);
-  }
-  isCharacterDevice(): boolean {
-    return this.is(S_IF.S_IFCHR);
-  }
-}
-
-/** Flags of statx(2) and what it is to look at. */
-function look(fd: number, path: string, flags: number): Stats | FileError {
-  const bytes = new Uint8Array(STATX_SIZE);
-  const result = rawSyscall("statx", fd, path, flags, STATX_BASIC_STATS, bytes);
-  if (result < 0) return new FileError(result, "stat", path === "" ? undefined : path);
-  const view = new DataView(bytes.buffer);
-  const { mode, uid, gid, size, ino, rdevMajor, rdevMinor, devMajor, devMinor } = decodeStatx(view);
-  // stx_mtime: seconds, and nanoseconds behind them.
-  const mtimeMs = Number(view.getBigInt64(112, true)) * 1000 + view.getUint32(120, true) / 1e6;
-  const rdev = makedev(rdevMajor, rdevMinor);
-  return new Stats(mode, uid, gid, Number(size), Number(ino), rdev, makedev(devMajor, devMinor), mtimeMs);
-}
-
-function found(stats: Stats | FileError): Stats {
-  if (stats instanceof FileError) throw stats;
-  return stats;
-}
-
-interface StatOptions {
-  /** False: undefined for what isn't there, without the cost of an exception. */
-  throwIfNoEntry: false;
-}
-
-const missing = ({ code }: FileError) => code === "ENOENT" || code === "ENOTDIR";
-
-function statOf(path: string, flags: number, options?: StatOptions): Stats | undefined {
-  const stats = look(AT_FDCWD, whole(path), flags);
-  return options !== undefined && stats instanceof FileError && missing(stats) ? undefined : found(stats);
-}
-
-export function statSync(path: string): Stats;
-export function statSync(path: string, options: StatOptions): Stats | undefined;
-export function statSync(path: string, options?: StatOptions): Stats | undefined {
-  return statOf(path, 0, options);
-}
-
-export function lstatSync(path: string): Stats;
-export function lstatSync(path: string, options: StatOptions): Stats | undefined;
-export function lstatSync(path: string, options?: StatOptions): Stats | undefined {
-  return statOf(path, AT_SYMLINK_NOFOLLOW, options);
-}
-
-export const fstatSync = (fd: number): Stats => found(look(fd, "", AT_EMPTY_PATH));
 
 /** False for whatever can't be seen. */
 export function existsSync(path: string): boolean {
