@@ -27,6 +27,12 @@ import { buildOf, keepPlan, readPlan } from "./plan-store.ts";
 import type { Runtime } from "./runtime.ts";
 import { seccompFact, withFilter } from "./seccomp.ts";
 
+/** A pause, without the words; `silent`: init doesn't say that it has come so far. */
+export interface Waiting {
+  pause: string;
+  silent: boolean;
+}
+
 /** What `create` needs of a plan. */
 export interface Compiled {
   bundle: Bundle;
@@ -34,8 +40,8 @@ export interface Compiled {
   /** CLONE_NEW* for clone3. */
   namespaces: number;
   handles: readonly Handle[];
-  /** Where init says that it is done with a batch and waits, in order. */
-  pauses: readonly string[];
+  /** Where init waits, in order. */
+  pauses: readonly Waiting[];
   encoded: EncodedPlan;
   /** What init is born with. */
   kit: Kit;
@@ -53,7 +59,7 @@ export interface Compiled {
 export interface Remembered {
   namespaces: number;
   handles: readonly Handle[];
-  pauses: readonly string[];
+  pauses: readonly Waiting[];
   encoded: EncodedPlan;
   kit: Kit;
   known(address: string): KnownCall | undefined;
@@ -71,15 +77,15 @@ export function encode(plan: Pick<Plan, "handles" | "create" | "start">): Encode
   return encodePlan({ create: stepsOf(plan.create), start: stepsOf(plan.start) }, given);
 }
 
-function pausesIn(steps: readonly Step[]): string[] {
+function pausesIn(steps: readonly Step[]): Waiting[] {
   return steps.flatMap((step) => {
     if ("block" in step) return pausesIn(step.block);
-    return "pause" in step && !step.silent ? [step.pause] : [];
+    return "pause" in step ? [{ pause: step.pause, silent: step.silent ?? false }] : [];
   });
 }
 
-/** The pauses at which init says that it has come so far. */
-export function pausesOf({ create }: Pick<Plan, "create">): string[] {
+/** Where init waits in create's part. */
+export function pausesOf({ create }: Pick<Plan, "create">): Waiting[] {
   return pausesIn(stepsOf(create));
 }
 

@@ -13,7 +13,7 @@ import { hasNamespace } from "../plan/input.ts";
 import { JOINED } from "../plan/join.ts";
 import { cgroupTexts } from "../plan/join-cgroup.ts";
 import { keyringTexts } from "../plan/keyring.ts";
-import { HOOKS } from "../plan/pauses.ts";
+import { BORN, CREATED, HOOKS, IN_CGROUP } from "../plan/pauses.ts";
 import { LISTENER, LISTENER_FIFO } from "../plan/seccomp.ts";
 import { bear, ownDescriptors } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
@@ -154,19 +154,13 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   adopt(making, init);
 
   const talk: Conversation = { runtime, options, prepared, making, planFd, socket };
-  const isStaged = prepared.pauses[0] === JOINED.pause;
-  if (isStaged) afterJoining(talk);
-  prepareInit(talk);
-  goOn(talk);
-  // While init works on the other processor.
-  writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
-  writeStartOps(directory, prepared);
-  draftState(directory, { ...state, status: "created" });
-  for (const pause of prepared.pauses.slice(isStaged ? 1 : 0)) {
-    listenFor(talk);
+  for (const { pause, silent } of prepared.pauses) {
+    if (pause === JOINED.pause) afterJoining(talk);
+    else if (!silent) listenFor(talk);
     if (pause.startsWith(COPY_UP)) fillTmpfs(talk, pause);
     else AT_PAUSE[pause]?.(talk);
     goOn(talk);
+    if (pause === IN_CGROUP.pause) prepareEnd(talk);
   }
   return {
     id: options.id,
@@ -185,7 +179,10 @@ function consoles() {
 
 /** What the runtime does while init waits, by the pause's name. */
 const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
+  [JOINED.pause]: mapInitsIds,
+  [BORN.pause]: mapInitsIds,
   network: takeNetDevices,
+  [IN_CGROUP.pause]: prepareInit,
   [HOOKS.pause]: ({ runtime, prepared, making, planFd }) => {
     // Hooks may rely on the container's /proc.
     checkMounts(prepared.input, prepared.encoded, readMemory(prepared.encoded, planFd));
@@ -197,7 +194,7 @@ const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
       runPoststop({ config, stored, state: { ...state, pid: 0, status: "stopped" } }, runtime.warn);
     runHooks(["prestart", "createRuntime", "createContainer"], { config, stored, state });
   },
-  created: finish,
+  [CREATED.pause]: finish,
 };
 
 function fillTmpfs({ prepared: { input, encoded }, making, planFd }: Conversation, pause: string): void {
@@ -252,16 +249,26 @@ function planRdt({ input }: Compiled, making: Making): void {
   making.enterRdt = (pid) => enterRdt(plan, pid, root);
 }
 
-/** Between birth and the first batch: what only somebody outside can do to init. */
+function mapInitsIds({ prepared: { input }, making }: Conversation): void {
+  if (hasNamespace(input.config, "user")) mapIds(input, making.state.pid);
+}
+
+/** What only somebody outside can do to init. */
 function prepareInit({ runtime, options, prepared, making }: Conversation): void {
   const { input } = prepared;
   const { pid } = making.state;
   enterCgroup(runtime, prepared, making);
-  if (hasNamespace(input.config, "user")) mapIds(input, pid);
   raiseLimits(input, pid);
   setOomScoreAdj(input, pid);
   if (hasOtherUser(input)) giveStreams(input, options.stdio);
   making.enterRdt?.(pid);
+}
+
+/** While init works on the other processor: what is written when all has gone well, but for its name. */
+function prepareEnd({ prepared, making: { directory, state } }: Conversation): void {
+  writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
+  writeStartOps(directory, prepared);
+  draftState(directory, { ...state, status: "created" });
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */

@@ -76,7 +76,8 @@ export function launch(options: LaunchOptions, descriptors: Descriptors): Launch
 function converse(launching: Launching, { plan, born, at = {}, last }: LaunchOptions): void {
   born?.(launching.pid);
   goOn(launching);
-  const pauses = pausesOf(plan);
+  // A silent one is at its birth, and over.
+  const pauses = pausesOf(plan).flatMap(({ pause, silent }) => (silent ? [] : [pause]));
   pauses.forEach((pause, i) => {
     if (pause === JOINED.pause)
       Object.assign(

@@ -23,8 +23,16 @@ import { destinationOf, isBind, modeName } from "./source.ts";
 /** Written to by runtimes and trusted by them: a symlink in its path would let the image choose where (CVE-2019-19921). */
 const NO_SYMLINKS = new Set(["proc", "sysfs"]);
 
-export function mounts(input: PlanInput): Step[] {
-  return swept((input.config.mounts ?? []).map((mount, i) => oneMount(input, mount, i)));
+const isCgroup = ({ type }: Mount) => type === "cgroup" || type === "cgroup2";
+
+/** All mounts in their order, or one of two parts: those before the first one that needs the container's cgroup, and the rest. */
+export function mounts(input: PlanInput, part: "all" | "before cgroups" | "from cgroups on" = "all"): Step[] {
+  const all = input.config.mounts ?? [];
+  const found = all.findIndex((mount) => isCgroup(mount) && !isBind(mount));
+  const border = found < 0 ? all.length : found;
+  const blocks = all.map((mount, i) => () => oneMount(input, mount, i));
+  const [from, to] = { all: [0], "before cgroups": [0, border], "from cgroups on": [border] }[part];
+  return swept(blocks.slice(from, to).map((make) => make()));
 }
 
 function oneMount(input: PlanInput, mount: Mount, index: number): Step[] {
@@ -33,7 +41,7 @@ function oneMount(input: PlanInput, mount: Mount, index: number): Step[] {
   if (options.words.has("remount"))
     return remount((input.config.mounts ?? []).slice(0, index), mount, options, at);
   if (isBind(mount)) return bind(input, mount, options, at);
-  if (mount.type === "cgroup" || mount.type === "cgroup2") return cgroupMount(input, mount, options, at);
+  if (isCgroup(mount)) return cgroupMount(input, mount, options, at);
   return fileSystem(input, mount, options, at);
 }
 

@@ -8,7 +8,7 @@ import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
 import { type Handle, planHandles } from "./handles.ts";
 import { inherited, signals } from "./inherited.ts";
-import type { PlanInput } from "./input.ts";
+import { isNew, type PlanInput } from "./input.ts";
 import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
 import { joinCgroups } from "./join-cgroup.ts";
 import { sessionKeyring } from "./keyring.ts";
@@ -19,7 +19,7 @@ import { cgroupNamespace } from "./namespaces.ts";
 import { awaitDevices, loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
-import { pauseForHooks } from "./pauses.ts";
+import { BORN, CREATED, IN_CGROUP, pauseForHooks } from "./pauses.ts";
 import { personality } from "./personality.ts";
 import {
   closeDescriptors,
@@ -51,10 +51,11 @@ export interface Plan {
 
 export const phase = (name: string, ...steps: Step[][]): Phase => ({ phase: name, steps: steps.flat() });
 
-/** The runtime has written the state, moved init into its cgroup and mapped its ids. */
-const BORN: Pause = { pause: "born", why: "wait for cgroup and id mappings", silent: true };
-/** All is made; the runtime looks at the results and writes the state `created`. */
-const CREATED: Pause = { pause: "created", why: "all is made" };
+/** Init waits when it is the real one at last, or has ids that aren't mapped yet. */
+function born({ config }: PlanInput): Pause[] {
+  if (isStaged(config)) return [JOINED];
+  return isNew(config, "user") ? [BORN] : [];
+}
 
 /** Config → plan. Pure: the same input gives the same plan. */
 export function planContainer(input: PlanInput): Plan {
@@ -62,17 +63,18 @@ export function planContainer(input: PlanInput): Plan {
     namespaces: birthFlags(input.config),
     handles: planHandles(input),
     create: [
-      phase("birth", joins(input), networkNamespace(input), [isStaged(input.config) ? JOINED : BORN]),
+      phase("birth", joins(input), networkNamespace(input), born(input)),
       // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
       phase("user", becomeRoot(input), notDumpable()),
       phase("inherited", inherited()),
       phase("network", [{ block: loopback(input) }], awaitDevices(input)),
-      // The namespace's root is the cgroup that its creator is in.
-      phase("cgroup", joinCgroups(input), cgroupNamespace(input)),
       // Through the host's /proc, which is there until the root is entered.
       phase("time", timeNamespace(input)),
       phase("root", mountLabelCheck(input), prepareRoot(input), prepareMasks(input)),
-      phase("mounts", mounts(input)),
+      phase("mounts", mounts(input, "before cgroups")),
+      // The namespace's root is the cgroup that its creator is in; a mount of type cgroup shows it.
+      phase("cgroup", [IN_CGROUP], joinCgroups(input), cgroupNamespace(input)),
+      phase("cgroup mounts", mounts(input, "from cgroups on")),
       // After the mounts: /dev is usually one of them.
       phase("devices", devices(input)),
       // All is mounted now, and nothing that hooks bring is covered: masks, parameters and the read-only root come later.

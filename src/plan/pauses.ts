@@ -1,4 +1,4 @@
-/** Where init waits for hooks. By itself: the runtime asks for it at every create, and needs nothing else of their plan. */
+/** Where init waits for the runtime. By itself: create asks for it every time, and needs nothing else of the plans around. */
 import type { Config } from "../../spec/config.ts";
 import type { Pause } from "../init/step.ts";
 
@@ -7,6 +7,18 @@ export const HOOKS: Pause = {
   pause: "hooks",
   why: "prestart, createRuntime and createContainer hooks run now",
 };
+
+/** The ids of init's new user namespace are mapped. */
+export const BORN: Pause = { pause: "born", why: "wait for the id mappings", silent: true };
+
+/**
+ * The container's cgroup is there, and init in it, or free to enter. As late as can be: meanwhile the runtime makes it, which
+ * takes about as long as what comes before.
+ */
+export const IN_CGROUP: Pause = { pause: "cgroup", why: "wait for the cgroup", silent: true };
+
+/** All is made; the runtime looks at the results and writes the state `created`. */
+export const CREATED: Pause = { pause: "created", why: "all is made" };
 
 /** Whether create has to stop for hooks. */
 export function pauseForHooks({ hooks }: Config): Pause[] {

@@ -31,10 +31,11 @@ test("the phases are these, in this order, whatever the config says", () => {
       "user",
       "inherited",
       "network",
-      "cgroup",
       "time",
       "root",
       "mounts",
+      "cgroup",
+      "cgroup mounts",
       "devices",
       "hooks",
       "terminal",
@@ -60,18 +61,44 @@ test("the phases are these, in this order, whatever the config says", () => {
 });
 
 describe.each(SAMPLE_NAMES)("%s:", (name) => {
-  test("init does nothing but its network namespace before the runtime says go, and not a word is expected of it then", () => {
+  test("init waits for its ids where they have to be mapped, with nothing but its network namespace made", () => {
     const [birth] = planOf(name).create;
     expect(birth?.phase).toBe("birth");
+    const waits = birth?.steps.filter((step) => "pause" in step);
     if (planOf(name).handles.length === 0) {
-      expect(birth?.steps.at(-1)).toEqual({ pause: "born", why: expect.any(String), silent: true });
+      const isUnmapped = hasNamespace(sample(name).config, "user");
+      expect(waits).toEqual(isUnmapped ? [{ pause: "born", why: expect.any(String), silent: true }] : []);
       const before = callsIn(birth?.steps ?? []).map(short);
       expect([[], [`unshare(${CLONE.CLONE_NEWNET})`]]).toContainEqual(before);
     } else {
       // The second stage says that it is there, and the first one has nothing behind its end.
-      expect(birth?.steps.at(-1)).toEqual({ pause: "joined", why: expect.any(String) });
+      expect(waits).toEqual([{ pause: "joined", why: expect.any(String) }]);
       expect(callsIn(birth?.steps ?? []).at(-1)?.call).toBe("exit_group");
     }
+    if (waits?.length === 1) expect(birth?.steps.at(-1)).toBe(waits[0] as Step);
+  });
+
+  test("init waits for its cgroup before it enters or shows it, and before it leaves the host behind", () => {
+    const { create } = planOf(name);
+    expect(phaseOf(planOf(name), "cgroup")[0]).toEqual({
+      pause: "cgroup",
+      why: expect.any(String),
+      silent: true,
+    });
+    const before = create.slice(
+      0,
+      create.findIndex(({ phase }) => phase === "cgroup"),
+    );
+    const made = callsIn(stepsOf(before));
+    const isCgroup = (text: unknown) => text === "cgroup" || text === "cgroup2";
+    expect(made.filter(({ call, args }) => call === "fsopen" && isCgroup(args[0]))).toEqual([]);
+    const early = ["write", "pivot_root", "chroot", "sethostname"];
+    expect(
+      made.filter(({ call, at }) => early.includes(call) && at !== "linux.timeOffsets").map(short),
+    ).toEqual([]);
+  });
+
+  test("init says that it is done, last of all", () => {
     expect(phaseOf(planOf(name), "created")).toEqual([{ pause: "created", why: expect.any(String) }]);
   });
 
