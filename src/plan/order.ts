@@ -2,13 +2,13 @@
  * The order of a container's birth: one list. Each line is a facility; why it stands where it does is said beside it.
  * docs/architecture.md walks it, and a test pins it.
  */
-import type { Pause, Phase, Step } from "../init/step.ts";
+import type { Phase, Step } from "../init/step.ts";
 import { boundingSet, dropCapabilities, keepCapabilities, setCapabilities } from "./capabilities.ts";
 import { sweep } from "./destination.ts";
 import { devices } from "./devices.ts";
 import { type Handle, planHandles } from "./handles.ts";
 import { inherited, signals } from "./inherited.ts";
-import { isNew, type PlanInput } from "./input.ts";
+import type { PlanInput } from "./input.ts";
 import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
 import { joinCgroups } from "./join-cgroup.ts";
 import { sessionKeyring } from "./keyring.ts";
@@ -51,19 +51,13 @@ export interface Plan {
 
 export const phase = (name: string, ...steps: Step[][]): Phase => ({ phase: name, steps: steps.flat() });
 
-/** Init waits when it is the real one at last, or has ids that aren't mapped yet. */
-function born({ config }: PlanInput): Pause[] {
-  if (isStaged(config)) return [JOINED];
-  return isNew(config, "user") ? [BORN] : [];
-}
-
 /** Config → plan. Pure: the same input gives the same plan. */
 export function planContainer(input: PlanInput): Plan {
   return {
     namespaces: birthFlags(input.config),
     handles: planHandles(input),
     create: [
-      phase("birth", joins(input), networkNamespace(input), born(input)),
+      phase("birth", joins(input), networkNamespace(input), [isStaged(input.config) ? JOINED : BORN]),
       // Root of the user namespace first, since all that follows needs its capabilities; non-dumpable right after.
       phase("user", becomeRoot(input), notDumpable()),
       phase("inherited", inherited()),

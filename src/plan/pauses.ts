@@ -8,8 +8,8 @@ export const HOOKS: Pause = {
   why: "prestart, createRuntime and createContainer hooks run now",
 };
 
-/** The ids of init's new user namespace are mapped. */
-export const BORN: Pause = { pause: "born", why: "wait for the id mappings", silent: true };
+/** The state names init, and the ids of its user namespace are mapped. */
+export const BORN: Pause = { pause: "born", why: "wait for state and id mappings", silent: true };
 
 /**
  * The container's cgroup is there, and init in it, or free to enter. As late as can be: meanwhile the runtime makes it, which

@@ -49,7 +49,7 @@ export const labelOf = ({ text, before }: TracedCall) =>
 const FILLED_BY_KERNEL = new Set(
   (
     "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask " +
-    "epoll_pwait2 sendto recvfrom"
+    "epoll_pwait2 sendto recvfrom flistxattr fgetxattr"
   ).split(" "),
 );
 

@@ -44,7 +44,7 @@ async function countRenames(): Promise<number> {
   const calls = readTrace(trace, id);
   const birth = calls.findIndex((call) => call.text.includes("CLONE_VFORK"));
   expect(birth).toBeGreaterThan(0);
-  return calls.slice(0, birth).filter((call) => call.name === "rename").length + 1;
+  return calls.slice(0, birth).filter((call) => call.name === "renameat2").length + 1;
 }
 
 interface Born {
@@ -60,7 +60,7 @@ interface Born {
 async function beBorn(bundle: TestBundle = sleeper()): Promise<Born> {
   renameOfBirth ??= countRenames();
   const id = box.next();
-  const stop = ["-e", "trace=rename", "-e", `inject=rename:signal=SIGSTOP:when=${await renameOfBirth}`];
+  const stop = ["-e", "trace=renameat2", "-e", `inject=renameat2:signal=SIGSTOP:when=${await renameOfBirth}`];
   const log = join(box.directory, `${id}.log`);
   const [program, ...words] = createCommand(box, bundle, id);
   const child = Bun.spawn(
