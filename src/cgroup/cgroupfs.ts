@@ -8,7 +8,8 @@ import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { openSync } from "../kernel/fs.ts";
 import type { Hierarchy } from "../plan/input.ts";
-import { joinsByItself } from "../plan/join-cgroup.ts";
+import { joinsByItself } from "../plan/texts.ts";
+
 import type { Cgroup, CgroupRequest, Driver } from "./cgroup.ts";
 import {
   directoriesOf,

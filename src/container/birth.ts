@@ -10,10 +10,19 @@ import type { Buffer } from "../init/step.ts";
 import { moveAbove, openTalk } from "../init/talk.ts";
 import { closeSync, writeSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
-import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, MASK_DIRECTORY, ROOT, SLOTS } from "../plan/destination.ts";
 import type { Handle } from "../plan/handles.ts";
-import { SECOND_STAGE } from "../plan/join.ts";
-import { STATE_DIRECTORY } from "../plan/park.ts";
+import {
+  ABOVE,
+  ABOVE_SLOTS,
+  BELOW,
+  LOWEST,
+  MASK_DIRECTORY,
+  ROOT,
+  SECOND_STAGE,
+  SLOTS,
+  STATE_DIRECTORY,
+} from "../plan/names.ts";
+
 import { openHandle } from "./handles.ts";
 import { placeStreams, type Stdio } from "./stdio.ts";
 import { endInit, openPidfd, reap } from "./wait.ts";

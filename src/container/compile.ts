@@ -6,6 +6,7 @@
  * of one bundle has its plans in this process; `run` keeps the last few on disk, beside the states, for the next command.
  * What differs from container to container — its cgroup's path, the numbers of descriptors — is filled in.
  */
+
 import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
@@ -15,8 +16,8 @@ import { type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
 import { type Step, stepsOf } from "../init/step.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
-import { cgroupRoom } from "../plan/join-cgroup.ts";
 import type { Plan } from "../plan/order.ts";
+import { cgroupRoom } from "../plan/texts.ts";
 import { GIVEN } from "./birth.ts";
 import { type Bundle, type BundleText, readBundle, withRoot } from "./bundle.ts";
 import type { KnownCall, KnownCalls } from "./failure.ts";

@@ -8,13 +8,11 @@ import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { constants, openSync, writeFileSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
-import { COPY_UP } from "../plan/copy-up.ts";
 import { hasNamespace } from "../plan/input.ts";
-import { JOINED } from "../plan/join.ts";
-import { cgroupTexts } from "../plan/join-cgroup.ts";
-import { keyringTexts } from "../plan/keyring.ts";
-import { BORN, CREATED, HOOKS, IN_CGROUP } from "../plan/pauses.ts";
-import { LISTENER, LISTENER_FIFO } from "../plan/seccomp.ts";
+import { COPY_UP, LISTENER, LISTENER_FIFO } from "../plan/names.ts";
+import { BORN, CREATED, HOOKS, IN_CGROUP, JOINED } from "../plan/pauses.ts";
+import { cgroupTexts, keyringTexts } from "../plan/texts.ts";
+
 import { bear, ownDescriptors } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
 import { afterJoining, type Conversation, goOn, listenFor } from "./conversation.ts";

@@ -31,7 +31,8 @@ import {
   writeFileSync,
 } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
-import { LISTENER_FIFO } from "../plan/seccomp.ts";
+import { LISTENER_FIFO } from "../plan/names.ts";
+
 import { checkId } from "./id.ts";
 import { stringify } from "./json.ts";
 import type { RdtGroups } from "./rdt.ts";

@@ -1,10 +1,12 @@
 /** exec: one more process in a container that runs, with its namespaces, its cgroup, its root and its rights. */
+
 import { resolve } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
-import { LISTENER } from "../plan/seccomp.ts";
+import { LISTENER } from "../plan/names.ts";
+
 import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";

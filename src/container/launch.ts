@@ -1,12 +1,14 @@
 /** A process that isn't a container's first one, led from its birth to execve: `exec` and hooks start theirs so. */
+
 import type { KontenaError } from "../error.ts";
 import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/memory.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
 import { syscall } from "../kernel/libc.ts";
-import { JOINED } from "../plan/join.ts";
+import { INIT_NAME } from "../plan/names.ts";
 import type { Plan } from "../plan/order.ts";
-import { INIT_NAME } from "../plan/park.ts";
+import { JOINED } from "../plan/pauses.ts";
+
 import { bear, type Child, type Descriptors, end, toSecondStage } from "./birth.ts";
 import { encode, pausesOf } from "./compile.ts";
 import { recordedError, silentEnd } from "./failure.ts";

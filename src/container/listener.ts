@@ -21,7 +21,8 @@ import { errnoText } from "../kernel/errno.ts";
 import { closeSync, constants, openSync, readSync, writeSync } from "../kernel/fs.ts";
 import { SyscallError, syscall } from "../kernel/libc.ts";
 import { connectStream, sendDescriptor } from "../kernel/unix-socket.ts";
-import { LISTENER_FIFO } from "../plan/seccomp.ts";
+import { LISTENER_FIFO } from "../plan/names.ts";
+
 import { PLAN, type StoredState } from "./directory.ts";
 
 const AT = "linux.seccomp.listenerPath";

@@ -9,8 +9,9 @@ import { syscall } from "../kernel/libc.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
 import { type DeviceCheck, deviceChecks } from "../plan/devices.ts";
 import type { PlanInput } from "../plan/input.ts";
-import { FILE_TYPE } from "../plan/node.ts";
-import { CWD_BUFFER, candidates, EXEC_PATH, lookupCells } from "../plan/process.ts";
+import { CWD_BUFFER, EXEC_PATH, FILE_TYPE, lookupCells } from "../plan/names.ts";
+
+import { candidates } from "../plan/process.ts";
 import { checkMounts } from "./mount-results.ts";
 
 /** Plan memory as it is now. */

@@ -10,7 +10,8 @@ import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
-import { INIT_NAME, READY } from "../plan/park.ts";
+import { INIT_NAME, READY } from "../plan/names.ts";
+
 import { end } from "./birth.ts";
 import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
 import { type KnownCalls, readHead, recordedError, silentEnd } from "./failure.ts";

@@ -4,7 +4,8 @@ import { join } from "node:path";
 import type { State } from "../../spec/state.ts";
 import { ownState } from "../cgroup/freezer.ts";
 import { existsSync } from "../kernel/fs.ts";
-import { INIT_NAME } from "../plan/park.ts";
+import { INIT_NAME } from "../plan/names.ts";
+
 import { FIFO, loadState, type StoredState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
 import { liveStat } from "./task.ts";

@@ -2,6 +2,7 @@
  * A mount of type `cgroup`: the container's own cgroups (config-linux.md, "Control groups"). v2: one cgroup2 file system.
  * v1: a tmpfs with one directory for each hierarchy, and a link for each controller of one that holds several.
  */
+
 import type { Mount } from "../../spec/mounts.ts";
 import { type Buffer, type Call, cell, type Failure, type Step } from "../init/step.ts";
 import { AT_FDCWD } from "../kernel/consts/fcntl.ts";
@@ -10,11 +11,11 @@ import { attach, flagsOf, setAttributes } from "./attach.ts";
 import { openOrMake } from "./destination.ts";
 import { openFileSystem } from "./filesystem.ts";
 import { type Hierarchy, hasNamespace, type PlanInput } from "./input.ts";
-import { cgroupFile } from "./join-cgroup.ts";
 import { mountContext } from "./labels.ts";
 import type { ParsedOptions } from "./options.ts";
 import { guardSteps } from "./proc-guard.ts";
 import { destinationOf } from "./source.ts";
+import { cgroupFile } from "./texts.ts";
 
 export function cgroupMount(input: PlanInput, mount: Mount, options: ParsedOptions, at: string): Step[] {
   const path = mount.destination;

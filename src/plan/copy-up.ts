@@ -1,7 +1,9 @@
 /** tmpcopyup: where init waits while the runtime fills a tmpfs with what the image has at its destination. */
+
 import type { Mount } from "../../spec/mounts.ts";
 import type { Pause } from "../init/step.ts";
 import type { PlanInput } from "./input.ts";
+import { COPY_UP } from "./names.ts";
 
 /** One tmpfs to be filled. */
 export interface CopyUp {
@@ -15,9 +17,6 @@ export interface CopyUp {
   /** Whether the tmpfs's top gets the owner of the directory: not where the options give it one. */
   ownsTop: boolean;
 }
-
-/** How the names of these pauses begin. */
-export const COPY_UP = "copy up ";
 
 const ownerGiven = ({ options = [] }: Mount) => options.some((option) => /(^|,)[ug]id=/.test(option));
 

@@ -2,24 +2,12 @@
  * A place inside the root file system, as a descriptor. Always resolved by openat2(RESOLVE_IN_ROOT) from the root's own
  * descriptor: a symlink, whatever it says and whenever it was made, leads to somewhere inside (CVE-2019-16884, -2021-30465).
  */
+
 import { posix } from "node:path";
 import { type Arg, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
-
-/** Descriptor of the root file system's top, from root.ts. */
-export const ROOT = "root";
-/** What covers masked directories, from paths.ts. */
-export const MASK_DIRECTORY = "mask for directories";
-/** The descriptors that init keeps until the root is entered: each has a number of its own, above all others. */
-export const SLOTS = [ROOT, MASK_DIRECTORY] as const;
-export type Slot = (typeof SLOTS)[number];
-
-/** Cells with the bounds of the numbers that are nobody's: below the kept descriptors, and above them. */
-export const LOWEST = "lowest descriptor";
-export const BELOW = "last descriptor below the kept ones";
-export const ABOVE = "first descriptor above the kept ones";
-export const ABOVE_SLOTS = "first descriptor of the root and the mask";
+import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, ROOT, type Slot } from "./names.ts";
 
 /** Gives the descriptor in cell `from` the number of a slot. */
 export function keepAs(slot: Slot, from: string, at: string | undefined): Step {

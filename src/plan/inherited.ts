@@ -2,11 +2,12 @@
  * What init got from the runtime's process and must not pass on: ignored signals, the signal mask, the umask, the session.
  * The program sees what it would see had it been started directly.
  */
+
 import { type Step, struct } from "../init/step.ts";
 import { PR } from "../kernel/consts/prctl.ts";
 import { SIG, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import type { PlanInput } from "./input.ts";
-import { INIT_NAME } from "./park.ts";
+import { INIT_NAME } from "./names.ts";
 
 /** Cell of the umask that init was born with: the caller's. */
 export const CALLERS_UMASK = "the caller's umask";

@@ -5,19 +5,15 @@
  * it is in a user namespace. So with either of these init is born in two stages: the first process joins, then makes the real
  * init with CLONE_PARENT, which leaves that one the runtime's own child, and ends.
  */
+
 import type { Config } from "../../spec/config.ts";
-import { buffer, type Call, cell, type Failure, type Pause, type Step, words } from "../init/step.ts";
+import { buffer, type Call, cell, type Failure, type Step, words } from "../init/step.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
 import type { NamespaceHandle } from "./handles.ts";
 import { isNew, type PlanInput } from "./input.ts";
+import { SECOND_STAGE } from "./names.ts";
 import { cloneFlags, NAMESPACES, type NamespaceType } from "./namespaces.ts";
 import { notDumpable } from "./user.ts";
-
-/** Buffer in which the kernel leaves the pid of the second stage, as the runtime sees it (32 bits). */
-export const SECOND_STAGE = "pid of the second stage";
-
-/** The second stage is there; the runtime writes its pid to the state, and its id mappings. */
-export const JOINED: Pause = { pause: "joined", why: "it has joined its namespaces" };
 
 /** mount last: paths of the host are no more after it. */
 const ORDER: readonly NamespaceType[] = ["ipc", "uts", "network", "cgroup", "time", "pid", "mount"];

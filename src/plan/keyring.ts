@@ -2,22 +2,15 @@
  * The session keyring (session-keyring(7)): the caller's, with its keys for network file systems or encrypted directories,
  * isn't the container's. It has the name that runc gives it, so that processes of `exec` join the same one.
  */
-import { type Buffer, buffer, cell, type Failure, type Step } from "../init/step.ts";
+
+import { cell, type Failure, type Step } from "../init/step.ts";
 import { KEY, KEYCTL } from "../kernel/consts/keyctl.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
+import { keyringTexts } from "./texts.ts";
 
 const KEYRING = "session keyring";
-const PREFIX = "_ses.";
-/** Room for the longest id, so that plans of containers with different ids are equal to the byte. */
-const ROOM = 256;
-
 /** What a new session keyring has (security/keys/process_keys.c). */
 const USUAL = KEY.KEY_POS_ALL | KEY.KEY_USR_VIEW | KEY.KEY_USR_READ | KEY.KEY_USR_LINK;
-
-/** The keyring's name as an argument that is filled in for each container. */
-export function keyringTexts({ id, noNewKeyring }: Pick<PlanInput, "id" | "noNewKeyring">): Buffer[] {
-  return noNewKeyring ? [] : [buffer("name of the session keyring", ROOM, `${PREFIX}${id}`)];
-}
 
 export function sessionKeyring(input: Pick<PlanInput, "id" | "noNewKeyring" | "config">): Step[] {
   const [name] = keyringTexts(input);

@@ -1,10 +1,12 @@
 /** One device node in the container: made by mknod(2), or the host's own bound where that is refused. */
+
 import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { makedev, S_IF } from "../kernel/consts/stat.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
+import { FILE_TYPE } from "./names.ts";
 
 /** A device as config-linux.md has it, the defaults filled in. */
 export interface DeviceNode {
@@ -23,7 +25,6 @@ export interface DeviceNode {
 
 /** devices.txt's usual: whether a device may be used is a matter of the cgroup. */
 const DEFAULT_MODE = 0o666;
-export const FILE_TYPE = { c: S_IF.S_IFCHR, b: S_IF.S_IFBLK, p: S_IF.S_IFIFO } as const;
 
 const CAP_MKNOD = 27n;
 

@@ -2,6 +2,7 @@
  * The order of a container's birth: one list. Each line is a facility; why it stands where it does is said beside it.
  * docs/architecture.md walks it, and a test pins it.
  */
+
 import type { Phase, Step } from "../init/step.ts";
 import { boundingSet, dropCapabilities, keepCapabilities, setCapabilities } from "./capabilities.ts";
 import { sweep } from "./destination.ts";
@@ -9,7 +10,7 @@ import { devices } from "./devices.ts";
 import { type Handle, planHandles } from "./handles.ts";
 import { inherited, signals } from "./inherited.ts";
 import type { PlanInput } from "./input.ts";
-import { birthFlags, isStaged, JOINED, joins } from "./join.ts";
+import { birthFlags, isStaged, joins } from "./join.ts";
 import { joinCgroups } from "./join-cgroup.ts";
 import { sessionKeyring } from "./keyring.ts";
 import { mountLabelCheck } from "./labels.ts";
@@ -19,7 +20,7 @@ import { cgroupNamespace } from "./namespaces.ts";
 import { awaitDevices, loopback, networkNamespace } from "./network.ts";
 import { park } from "./park.ts";
 import { maskPaths, prepareMasks, readonlyPaths } from "./paths.ts";
-import { BORN, CREATED, IN_CGROUP, pauseForHooks } from "./pauses.ts";
+import { BORN, CREATED, IN_CGROUP, JOINED, pauseForHooks } from "./pauses.ts";
 import { personality } from "./personality.ts";
 import {
   closeDescriptors,

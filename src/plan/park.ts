@@ -5,16 +5,11 @@ import { cell, type Failure, type Step } from "../init/step.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { close } from "./destination.ts";
 import type { PlanInput } from "./input.ts";
+import { READY, STATE_DIRECTORY } from "./names.ts";
 import { openListenerFifo } from "./seccomp.ts";
 
-/** Cell of the state directory's descriptor; given by the runtime, the only way out of the container that init keeps. */
-export const STATE_DIRECTORY = "state directory";
 export const EXEC_FIFO = "exec.fifo";
-/** What init writes when it goes on: the program follows, or a failure record. */
-export const READY = "R";
 const FIFO = "exec FIFO";
-/** init's name (prctl(2), PR_SET_NAME): tells a parked init from the program that comes after it. */
-export const INIT_NAME = "kontena-init";
 
 const fail: Failure = { code: "INTERNAL", message: "init cannot wait for start" };
 

@@ -1,11 +1,13 @@
 /** Masked and read-only paths (config-linux.md, "Masked Paths" and "Readonly Paths"). */
+
 import { cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, F, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
-import { keepAs, LOWEST, MASK_DIRECTORY, openIfThere, sweep, swept } from "./destination.ts";
+import { keepAs, openIfThere, sweep, swept } from "./destination.ts";
 import { openFileSystem } from "./filesystem.ts";
 import type { PlanInput } from "./input.ts";
 import { mountContext } from "./labels.ts";
+import { LOWEST, MASK_DIRECTORY } from "./names.ts";
 
 const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;

@@ -8,6 +8,9 @@ export const HOOKS: Pause = {
   why: "prestart, createRuntime and createContainer hooks run now",
 };
 
+/** The second stage is there; the runtime writes its pid to the state, and its id mappings. */
+export const JOINED: Pause = { pause: "joined", why: "it has joined its namespaces" };
+
 /** The state names init, and the ids of its user namespace are mapped. */
 export const BORN: Pause = { pause: "born", why: "wait for state and id mappings", silent: true };
 

@@ -1,4 +1,5 @@
 /** The program itself: where it runs, which file it is, and execve (config.md, "Process"; execve(2)). */
+
 import { posix } from "node:path";
 import { LAST_CALL } from "../init/memory.ts";
 import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
@@ -6,6 +7,7 @@ import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel
 import { PR } from "../kernel/consts/prctl.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
 import type { PlanInput } from "./input.ts";
+import { CWD_BUFFER, EXEC_PATH, lookupCells } from "./names.ts";
 import { filterHints } from "./seccomp.ts";
 
 /** Longest path that the kernel takes, its NUL included. */
@@ -14,10 +16,6 @@ const PATH_MAX = 4096;
 const DEFAULT_PATH = "/bin:/usr/bin";
 
 const CWD = "working directory";
-/** Where getcwd(2) writes: an answer that doesn't begin with `/` is outside of the root (CVE-2024-21626). */
-export const CWD_BUFFER = "getcwd";
-/** The program's path, chosen by TypeScript among the candidates when init has looked at them. */
-export const EXEC_PATH = "path of the program";
 
 /** The working directory, made when it is missing; no magic link of /proc leads to it. */
 export function workingDirectory({ config }: PlanInput): Step[] {
@@ -74,12 +72,6 @@ export function candidates({ config }: PlanInput): string[] {
   // An empty element is the working directory, as it always was.
   return (path ?? DEFAULT_PATH).split(":").map((directory) => posix.join(directory || ".", name));
 }
-
-export const lookupCells = (index: number) => ({
-  stat: `statx result ${index}`,
-  access: `faccessat2 result ${index}`,
-  buffer: `statx ${index}`,
-});
 
 /**
  * Looks for the program with the rights of its user, at create, as engines expect. No outcome ends init: TypeScript reads

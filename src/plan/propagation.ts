@@ -5,12 +5,13 @@
  * the host. With `shared` they stay the host's peers: only so can a bind mount with the option `shared` be one too. Then no
  * mount is put onto one of them, and no unmount may reach the host.
  */
+
 import type { Config } from "../../spec/config.ts";
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MS } from "../kernel/consts/mount.ts";
-import { ROOT } from "./destination.ts";
 import { namespaceAt, type PlanInput } from "./input.ts";
+import { ROOT } from "./names.ts";
 
 const AT = "linux.rootfsPropagation";
 const TYPES = {

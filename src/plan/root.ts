@@ -1,9 +1,11 @@
 /** The root file system (config.md, "Root"): prepared in a mount namespace of its own and entered by pivot_root(2). */
+
 import { type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, AT_RECURSIVE, O } from "../kernel/consts/fcntl.ts";
 import { MOUNT_ATTR, MOVE_MOUNT, OPEN_TREE, UMOUNT } from "../kernel/consts/mount.ts";
-import { keepAs, ROOT, sweep } from "./destination.ts";
+import { keepAs, sweep } from "./destination.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
+import { ROOT } from "./names.ts";
 import { copiedMounts, cutOldRoot, hostMounts, openOldRoot, ownParent, rootMount } from "./propagation.ts";
 
 const failure = (message: string, path: string): Failure => ({ code: "ROOT_FAILED", message, path });

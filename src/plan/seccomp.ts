@@ -2,19 +2,17 @@
  * The filter of system calls (config-linux.md, "Seccomp"; seccomp(2)): the last thing that init does before execve, since
  * every call after it has to pass it.
  */
+
 import type { Config } from "../../spec/config.ts";
 import type { Problem } from "../error.ts";
 import { buffer, type Call, cell, type Failure, type Step, words } from "../init/step.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { SECCOMP_FILTER_FLAG, SECCOMP_SET_MODE_FILTER, SOCK_FILTER_SIZE } from "../kernel/consts/seccomp.ts";
 import type { PlanInput, SeccompFilter } from "./input.ts";
+import { LISTENER, LISTENER_FIFO } from "./names.ts";
 
 const AT = "linux.seccomp";
 
-/** Cell of the descriptor that the agent answers through. The runtime looks here: no call of init's tells that it is there. */
-export const LISTENER = "seccomp listener";
-/** The FIFO, in the state directory, on which `start` says that the agent has the listener. */
-export const LISTENER_FIFO = "listener.fifo";
 export const LISTENER_FIFO_CELL = "listener FIFO";
 
 /**

@@ -3,14 +3,16 @@
  * pts(4)). It is one of the container's own devpts. Its other end is reached by TIOCGPTPEER, so no name in the container's /dev
  * is followed, and its master end goes out through a socket (CVE-2025-52565).
  */
+
 import { type Call, cell, type Failure, type Step, struct, words } from "../init/step.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { MOVE_MOUNT, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { MSG_NOSIGNAL, SCM_RIGHTS, SOL_SOCKET } from "../kernel/consts/socket.ts";
 import { TIOC } from "../kernel/consts/tty.ts";
-import { openOrMake, ROOT } from "./destination.ts";
+import { openOrMake } from "./destination.ts";
 import type { ConsoleHandle } from "./handles.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
+import { ROOT } from "./names.ts";
 
 const MASTER = "terminal's master end";
 const TERMINAL = "terminal";

@@ -5,13 +5,8 @@ import { encodePlan } from "../../src/init/encode.ts";
 import { bufferOffset, cellOffset, SOCKET } from "../../src/init/memory.ts";
 import { ERRNO, type ErrnoName } from "../../src/kernel/errno.ts";
 import { devices } from "../../src/plan/devices.ts";
-import {
-  CWD_BUFFER,
-  candidates,
-  lookUpProgram,
-  lookupCells,
-  workingDirectory,
-} from "../../src/plan/process.ts";
+import { CWD_BUFFER, lookupCells } from "../../src/plan/names.ts";
+import { candidates, lookUpProgram, workingDirectory } from "../../src/plan/process.ts";
 import { inputOf, withNamespaces } from "../plan/helpers.ts";
 
 const DIRECTORY = 0o040755;

@@ -7,10 +7,10 @@ import {
   openInRoot,
   openOrMake,
   relative,
-  SLOTS,
   sweep,
   swept,
 } from "../../src/plan/destination.ts";
+import { SLOTS } from "../../src/plan/names.ts";
 import { callsIn, short, structAt } from "./helpers.ts";
 
 const fail = { code: "MOUNT_FAILED", message: "cannot mount", path: "/x" } as const;

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { CALLERS_UMASK, inherited, signals } from "../../src/plan/inherited.ts";
-import { INIT_NAME } from "../../src/plan/park.ts";
+import { INIT_NAME } from "../../src/plan/names.ts";
+
 import { callsIn, inputOf, short, structAt } from "./helpers.ts";
 
 test("init has a name, no blocked signal, a session of its own and no umask", () => {

@@ -1,7 +1,8 @@
 import { expect, test } from "bun:test";
 import type { Step } from "../../src/init/step.ts";
 import { O } from "../../src/kernel/consts/fcntl.ts";
-import { joinCgroups, joinsByItself } from "../../src/plan/join-cgroup.ts";
+import { joinCgroups } from "../../src/plan/join-cgroup.ts";
+import { joinsByItself } from "../../src/plan/texts.ts";
 import { callsIn, HYBRID, inputOf, short, UNIFIED, withNamespaces } from "./helpers.ts";
 
 const host = { hierarchies: HYBRID };

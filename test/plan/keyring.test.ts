@@ -1,5 +1,6 @@
 import { expect, test } from "bun:test";
-import { keyringTexts, sessionKeyring } from "../../src/plan/keyring.ts";
+import { sessionKeyring } from "../../src/plan/keyring.ts";
+import { keyringTexts } from "../../src/plan/texts.ts";
 import { callsIn, inputOf, short, withNamespaces } from "./helpers.ts";
 
 const callsFor = (...types: string[]) =>

@@ -1,16 +1,25 @@
 /** What must hold for every plan: the order of the phases, and the relations that the container's safety rests on. */
+
 import { describe, expect, test } from "bun:test";
 import { LAST_CALL } from "../../src/init/memory.ts";
 import { type Call, calls, type Step, stepsOf } from "../../src/init/step.ts";
 import { AT_FDCWD, CLOSE_RANGE, RESOLVE } from "../../src/kernel/consts/fcntl.ts";
 import { PR } from "../../src/kernel/consts/prctl.ts";
 import { CLONE } from "../../src/kernel/consts/sched.ts";
-import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, ROOT, SLOTS } from "../../src/plan/destination.ts";
 import { CALLERS_UMASK } from "../../src/plan/inherited.ts";
 import { hasNamespace, type PlanInput } from "../../src/plan/input.ts";
+import {
+  ABOVE,
+  ABOVE_SLOTS,
+  BELOW,
+  LISTENER,
+  LOWEST,
+  ROOT,
+  SLOTS,
+  STATE_DIRECTORY,
+} from "../../src/plan/names.ts";
 import { planContainer } from "../../src/plan/order.ts";
-import { STATE_DIRECTORY } from "../../src/plan/park.ts";
-import { LISTENER } from "../../src/plan/seccomp.ts";
+
 import { callsIn, phaseNames, phaseOf, short, structAt } from "./helpers.ts";
 import { SAMPLE_NAMES, sample } from "./samples.ts";
 

@@ -1,6 +1,7 @@
 import { expect, test } from "bun:test";
 import { O } from "../../src/kernel/consts/fcntl.ts";
-import { EXEC_FIFO, park, READY, STATE_DIRECTORY } from "../../src/plan/park.ts";
+import { READY, STATE_DIRECTORY } from "../../src/plan/names.ts";
+import { EXEC_FIFO, park } from "../../src/plan/park.ts";
 import { callsIn, inputOf, short } from "./helpers.ts";
 
 const list = callsIn(park(inputOf({})));

@@ -2,11 +2,10 @@ import { describe, expect, test } from "bun:test";
 import type { Process } from "../../spec/process.ts";
 import type { Step } from "../../src/init/step.ts";
 import { CLOSE_RANGE, RESOLVE } from "../../src/kernel/consts/fcntl.ts";
+import { CWD_BUFFER, EXEC_PATH } from "../../src/plan/names.ts";
 import {
-  CWD_BUFFER,
   candidates,
   closeDescriptors,
-  EXEC_PATH,
   execute,
   lookUpProgram,
   noNewPrivileges,

@@ -5,15 +5,10 @@ import { LAST_CALL, SOCKET } from "../../src/init/memory.ts";
 import type { Call } from "../../src/init/step.ts";
 import { dropCapabilities, setCapabilities } from "../../src/plan/capabilities.ts";
 import type { PlanInput, SeccompFilter } from "../../src/plan/input.ts";
+import { LISTENER, LISTENER_FIFO } from "../../src/plan/names.ts";
 import { planContainer, program } from "../../src/plan/order.ts";
 import { park } from "../../src/plan/park.ts";
-import {
-  LISTENER,
-  LISTENER_FIFO,
-  LISTENER_FIFO_CELL,
-  loadFilter,
-  notifyProblems,
-} from "../../src/plan/seccomp.ts";
+import { LISTENER_FIFO_CELL, loadFilter, notifyProblems } from "../../src/plan/seccomp.ts";
 import { callsIn, HOST, inputOf, phaseOf, short, structAt, USER_HOST, withNamespaces } from "./helpers.ts";
 
 const SECTION: Seccomp = { defaultAction: "SCMP_ACT_ALLOW" };
