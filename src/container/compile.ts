@@ -16,7 +16,9 @@ import { type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
 import { type Step, stepsOf } from "../init/step.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
+import type { Lookup } from "../plan/lookups.ts";
 import type { Plan } from "../plan/order.ts";
+import type { Outside } from "../plan/outside.ts";
 import { cgroupRoom } from "../plan/texts.ts";
 import { GIVEN } from "./birth.ts";
 import { type Bundle, type BundleText, readBundle, withRoot } from "./bundle.ts";
@@ -34,10 +36,8 @@ export interface Waiting {
   silent: boolean;
 }
 
-/** What `create` needs of a plan. */
-export interface Compiled {
-  bundle: Bundle;
-  input: PlanInput;
+/** A plan as `create` goes by it: the same for every container with the same key. */
+export interface Parts {
   /** CLONE_NEW* for clone3. */
   namespaces: number;
   handles: readonly Handle[];
@@ -46,25 +46,28 @@ export interface Compiled {
   encoded: EncodedPlan;
   /** What init is born with. */
   kit: Kit;
+  /** What is done and looked at beside init. */
+  outside: Outside;
   /** The call of an op, by its address in decimal. */
   known(address: string): KnownCall | undefined;
   /** The calls of `start`, as JSON of {@link KnownCalls}. */
-  startCalls: string;
+  startCalls: Uint8Array;
+}
+
+/** What `create` needs. */
+export interface Compiled extends Parts {
+  bundle: Bundle;
+  input: PlanInput;
   /** How the plan is remembered; none for one that was made in another way. */
   key?: string;
   /** The key of the plan that this one took the place of. */
   base?: string;
 }
 
-/** The part of a compiled plan that is the same for every container with the same key. */
-export interface Remembered {
-  namespaces: number;
-  handles: readonly Handle[];
-  pauses: readonly Waiting[];
-  encoded: EncodedPlan;
-  kit: Kit;
-  known(address: string): KnownCall | undefined;
-  startCalls: string;
+/** A plan in memory or on disk. */
+export interface Remembered extends Parts {
+  /** What of the host the plan depends on, and what that was. */
+  lookups: readonly Lookup[];
   sources: PlanInput["host"]["sources"];
   warnings: Problem[];
 }
@@ -92,6 +95,7 @@ export function pausesOf({ create }: Pick<Plan, "create">): Waiting[] {
 
 /** Encodes a plan. */
 export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compiled {
+  const { outsideOf } = require("../plan/outside.ts") as typeof import("../plan/outside.ts");
   const encoded = encode(plan);
   const calls = new Map(encoded.ops.map(({ address, call }) => [String(address), call]));
   const startCalls: KnownCalls = {};
@@ -108,8 +112,9 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
     pauses: pausesOf(plan),
     encoded,
     kit: kitFor(input, plan, encoded),
+    outside: outsideOf(input),
     known: (address) => calls.get(address),
-    startCalls: JSON.stringify(startCalls),
+    startCalls: new TextEncoder().encode(JSON.stringify(startCalls)),
   };
 }
 
@@ -159,11 +164,18 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
   return { ...compiled, key };
 }
 
-function toRemembered(compiled: Compiled, warnings: Problem[]): Remembered {
-  const { namespaces, handles, pauses, encoded, kit, known, startCalls } = compiled;
-  const { sources } = compiled.input.host;
-  return { namespaces, handles, pauses, encoded, kit, known, startCalls, sources, warnings };
+function toRemembered(
+  { bundle, input, key: _, base: __, ...parts }: Compiled,
+  warnings: Problem[],
+): Remembered {
+  const lookups = lookupsFor(bundle);
+  return { ...parts, lookups, sources: input.host.sources, warnings };
 }
+
+const lookupsFor = ({ config, path }: Bundle): Lookup[] => {
+  const { lookupsOf } = require("../plan/lookups.ts") as typeof import("../plan/lookups.ts");
+  return lookupsOf(absoluteSources(config, path));
+};
 
 const isFor = (plan: Remembered, sources: Remembered["sources"]) =>
   JSON.stringify(sources) === JSON.stringify(plan.sources);
@@ -184,9 +196,7 @@ export function compileVariant(
   const known = key === undefined ? undefined : (memory.get(key) ?? readPlan(runtime, key));
   if (key !== undefined && known !== undefined && isFor(known, input.host.sources)) {
     remember(key, known);
-    const { namespaces, handles, pauses, encoded, kit, startCalls } = known;
-    const rest = { namespaces, handles, pauses, encoded, kit, startCalls };
-    return { bundle, input, ...rest, known: known.known, ...keys };
+    return { ...known, bundle, input, ...keys };
   }
   const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
   const whole = withFilter(runtime, input);
@@ -216,12 +226,10 @@ function recall(
 ): Compiled | undefined {
   // The same text was checked when the plan was made.
   const bundle = withRoot(text, parseJson(text.text) as Config);
-  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
+  const sources = sourceKinds(plan.lookups, bundle.rootfs);
   if (!isFor(plan, sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);
-  const { namespaces, handles, pauses, encoded, kit, known, startCalls } = plan;
-  const input = toInput(runtime, options, bundle, { ...facts, sources });
-  return { bundle, input, namespaces, handles, pauses, encoded, kit, known, startCalls };
+  return { ...plan, bundle, input: toInput(runtime, options, bundle, { ...facts, sources }) };
 }
 
 /** Everything that a plan depends on, as one text: plans are the same when it is. */

@@ -40,7 +40,7 @@ import type { Prepared } from "./prepare.ts";
 import { checkResults, readMemory, tellProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { toState } from "./state.ts";
-import { giveStreams, hasOtherUser } from "./streams.ts";
+import { giveStreams } from "./streams.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -183,7 +183,7 @@ const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
   [IN_CGROUP.pause]: prepareInit,
   [HOOKS.pause]: ({ runtime, prepared, making, planFd }) => {
     // Hooks may rely on the container's /proc.
-    checkMounts(prepared.input, prepared.encoded, readMemory(prepared.encoded, planFd));
+    checkMounts(prepared.outside.checks, prepared.encoded, readMemory(prepared.encoded, planFd));
     const { runHooks, runPoststop } = require("./hooks.ts") as typeof import("./hooks.ts");
     const { config } = prepared.bundle;
     const { state: stored, directory } = making;
@@ -253,12 +253,12 @@ function mapInitsIds({ prepared: { input }, making }: Conversation): void {
 
 /** What only somebody outside can do to init. */
 function prepareInit({ runtime, options, prepared, making }: Conversation): void {
-  const { input } = prepared;
+  const { input, outside } = prepared;
   const { pid } = making.state;
   enterCgroup(runtime, prepared, making);
-  raiseLimits(input, pid);
-  setOomScoreAdj(input, pid);
-  if (hasOtherUser(input)) giveStreams(input, options.stdio);
+  raiseLimits(outside, pid);
+  setOomScoreAdj(outside, pid);
+  if (outside.hasOtherUser) giveStreams(input, options.stdio);
   making.enterRdt?.(pid);
 }
 
@@ -272,10 +272,10 @@ function prepareEnd({ prepared, making: { directory, state } }: Conversation): v
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */
 function finish({ options, prepared, making, planFd }: Conversation): void {
   const { directory, state } = making;
-  const { encoded } = prepared;
+  const { encoded, outside } = prepared;
   const memory = readMemory(encoded, planFd);
-  checkResults(prepared.input, encoded, memory);
-  tellProgram(prepared.input, encoded, memory, planFd);
+  checkResults(outside.checks, encoded, memory);
+  tellProgram(outside.checks.program, encoded, memory, planFd);
   if (options.pidfdSocket !== undefined && making.pidfd !== undefined)
     consoles().sendPidfd(options.pidfdSocket, making.pidfd, making.descriptors);
   if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);

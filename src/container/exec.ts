@@ -6,7 +6,7 @@ import { KontenaError } from "../error.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
 import { LISTENER } from "../plan/names.ts";
-
+import { programCheck, treatmentOf } from "../plan/outside.ts";
 import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
@@ -25,7 +25,7 @@ import type { Runtime } from "./runtime.ts";
 import { withFilter } from "./seccomp.ts";
 import { LISTENER_MS } from "./start.ts";
 import { type Status, statusOf } from "./state.ts";
-import { giveStreams, hasOtherUser } from "./streams.ts";
+import { giveStreams } from "./streams.ts";
 import { terminalSize } from "./terminal.ts";
 import { poll } from "./wait.ts";
 
@@ -159,6 +159,7 @@ export function prepareExec(
   const where = { frozen: ignorePaused, ...(cgroup === undefined ? {} : { cgroup }) };
   const entrance = entranceOf(state, where, descriptors);
   const input = withFilter(runtime, toExecInput(state, storedConfig(directory), options, entrance));
+  const [treatment, program] = [treatmentOf(input), programCheck(input)];
   checkConsole(input.config, options);
   const consoleFd = openConsole(input.config, options, descriptors);
   return {
@@ -170,16 +171,16 @@ export function prepareExec(
     ...(entrance.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
     born(pid) {
       entrance.join(pid);
-      setOomScoreAdj(input, pid);
-      raiseLimits(input, pid);
+      setOomScoreAdj(treatment, pid);
+      raiseLimits(treatment, pid);
       if (state.resctrl !== undefined) rdt().joinRdt(state.resctrl, pid);
-      if (hasOtherUser(input)) giveStreams(input, options.stdio);
+      if (treatment.hasOtherUser) giveStreams(input, options.stdio);
     },
     at: {
       [FOUND.pause]: ({ encoded, planFd, pid, pidfd }) => {
         const memory = readMemory(encoded, planFd);
-        checkWorkingDirectory(input, encoded, memory);
-        tellProgram(input, encoded, memory, planFd);
+        checkWorkingDirectory(program, encoded, memory);
+        tellProgram(program, encoded, memory, planFd);
         // Before the program runs: what fails here is the end of the process.
         if (options.pidfdSocket !== undefined) sendPidfd(options.pidfdSocket, pidfd, descriptors);
         if (options.pidFile !== undefined) writePidFile(options.pidFile, pid);

@@ -1,11 +1,10 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
 
-import type { Config } from "../../spec/config.ts";
 import { delegatedCgroup, readHierarchies } from "../cgroup/hierarchies.ts";
 import { readText } from "../kernel/files.ts";
 import { lstatSync, readlinkSync, type Stats, statSync } from "../kernel/fs.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
-import { deviceName, isBind, meansLink, sourceName } from "../plan/source.ts";
+import type { Lookup } from "../plan/lookups.ts";
 import { addRootFacts } from "./root-facts.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
@@ -19,9 +18,12 @@ function field(status: string, name: string): string {
 
 /** Numbers of the signals in a mask of /proc/PID/status: hexadecimal, bit N−1 for signal N. */
 export function signalsOf(mask: string): number[] {
-  const bits = BigInt(`0x${mask || "0"}`);
   const signals: number[] = [];
-  for (let signal = 1; signal <= 64; signal++) if ((bits >> BigInt(signal - 1)) & 1n) signals.push(signal);
+  // From the last digit on, each stands for four signals.
+  for (let at = mask.length - 1, first = 1; at >= 0; at--, first += 4) {
+    const digit = Number.parseInt(mask.charAt(at), 16);
+    for (let bit = 0; digit >> bit > 0; bit++) if ((digit >> bit) & 1) signals.push(first + bit);
+  }
   return signals;
 }
 
@@ -63,19 +65,16 @@ function linkKind(path: string): SourceKind {
   return stats.isSymbolicLink() ? `link ${readlinkSync(path)}` : kindOf(stats);
 }
 
-/** What the sources of bind mounts are, and what the image has at destinations; one that can't be seen is left out, and init's own error tells why. */
-export function sourceKinds(config: Config, rootfs: string): Host["sources"] {
+/** The answers to a plan's questions; what can't be seen is left out, and init's own error tells why. */
+export function sourceKinds(lookups: readonly Lookup[], rootfs: string): Host["sources"] {
   const kinds: Record<string, SourceKind> = {};
-  addRootFacts(kinds, config, rootfs);
-  for (const mount of config.mounts ?? []) {
-    if (mount.source === undefined) continue;
+  const images = lookups.filter((lookup) => lookup.of === "image");
+  addRootFacts(kinds, images, rootfs);
+  for (const lookup of lookups) {
+    const { of, name, path } = lookup;
     try {
-      if (!isBind(mount)) {
-        if (mount.source.startsWith("/") && statSync(mount.source).isBlockDevice())
-          kinds[deviceName(mount)] = "file";
-        continue;
-      }
-      kinds[sourceName(mount)] = meansLink(mount) ? linkKind(mount.source) : kindOf(statSync(mount.source));
+      if (of === "source") kinds[name] = lookup.link ? linkKind(path) : kindOf(statSync(path));
+      else if (of === "device" && statSync(path).isBlockDevice()) kinds[name] = "file";
     } catch {
       // open_tree(2) will say it better.
     }

@@ -9,18 +9,17 @@ import { codeOf } from "../kernel/files.ts";
 import { writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
-import type { PlanInput, ProcessInput } from "../plan/input.ts";
-import { limits } from "../plan/rlimits.ts";
+import type { Treatment } from "../plan/outside.ts";
 
 /** Raises init's hard limits to those of the config, leaving the soft ones; init does the rest right before the program. */
-export function raiseLimits(input: PlanInput, pid: number): void {
-  for (const limit of limits(input)) {
-    if (limit.at === undefined) continue;
+export function raiseLimits({ limits }: Treatment, pid: number): void {
+  for (const limit of limits) {
     const now = new BigUint64Array(2);
     syscall("prlimit64", pid, limit.resource, 0, new Uint8Array(now.buffer));
     const [soft, hard] = now as unknown as [bigint, bigint];
-    if (limit.hard <= hard) continue;
-    const raised = encodeStruct("rlimit64", { rlim_cur: soft, rlim_max: limit.hard });
+    const asked = BigInt(limit.hard);
+    if (asked <= hard) continue;
+    const raised = encodeStruct("rlimit64", { rlim_cur: soft, rlim_max: asked });
     const result = rawSyscall("prlimit64", pid, limit.resource, raised, 0);
     if (result >= 0) continue;
     const errno = errnoName(-result);
@@ -41,8 +40,7 @@ export function raiseLimits(input: PlanInput, pid: number): void {
  * proc_pid_oom_score_adj(5) of a process, when the config has one; its children inherit it. From outside, since init itself
  * may not lower it once it is in a user namespace.
  */
-export function setOomScoreAdj({ config }: ProcessInput, pid: number): void {
-  const value = config.process?.oomScoreAdj;
+export function setOomScoreAdj({ oomScoreAdj: value }: Treatment, pid: number): void {
   if (value === undefined) return;
   const path = `/proc/${pid}/oom_score_adj`;
   try {

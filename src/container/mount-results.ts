@@ -3,17 +3,20 @@ import { KontenaError } from "../error.ts";
 import type { EncodedPlan } from "../init/memory.ts";
 import { PROC_SUPER_MAGIC } from "../kernel/consts/mount.ts";
 import { decodeStatx } from "../kernel/structs.ts";
-import type { PlanInput } from "../plan/input.ts";
-import { type MountCheck, mountChecks } from "../plan/proc-guard.ts";
-import { copiedLinks } from "../plan/source.ts";
+import type { Checks } from "../plan/outside.ts";
+import type { MountCheck } from "../plan/proc-guard.ts";
 
 /** The root of every procfs has this inode number (linux/proc_ns.h, PROC_ROOT_INO). */
 const PROC_ROOT_INO = 1n;
 
 /** @throws KontenaError MOUNT_FAILED for a mount on procfs, something else on /proc, another file for a symlink */
-export function checkMounts(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
+export function checkMounts(
+  { mounts, links }: Pick<Checks, "mounts" | "links">,
+  encoded: EncodedPlan,
+  memory: Uint8Array,
+): void {
   const view = new DataView(memory.buffer, memory.byteOffset, memory.byteLength);
-  for (const check of mountChecks(input)) {
+  for (const check of mounts) {
     const at = encoded.buffers.get(check.statfs);
     if (at === undefined) continue;
     const onProc = view.getBigInt64(at, true) === BigInt(PROC_SUPER_MAGIC);
@@ -21,7 +24,7 @@ export function checkMounts(input: PlanInput, encoded: EncodedPlan, memory: Uint
     const isRoot = statx === undefined || decodeStatx(view, statx).ino === PROC_ROOT_INO;
     if (check.guard === "outside" ? onProc : !onProc || !isRoot) throw refused(check);
   }
-  for (const { at, destination, target, buffer } of copiedLinks(input)) {
+  for (const { at, destination, target, buffer } of links) {
     const found = textAt(memory, encoded.buffers.get(buffer));
     if (found === "" || found === target) continue;
     throw new KontenaError(

@@ -1,14 +1,14 @@
 /**
  * Plans kept on disk, beside the states, for the next command: the last few that `run` made.
  *
- *     <root>/@plans/NAME         the plan's bytes, the text that it is the plan of, what else is known of it as JSON, two sizes
+ *     <root>/@plans/NAME         sections one after the other, then their sizes: the plan's bytes, the text that it is the
+ *                                plan of, what start has to know, the kit's three parts, and the rest as JSON
  *     <root>/@plans/NAME.calls   the calls of all ops, which only an error needs
  *
  * NAME is a quick hash of the text. It only finds the file: the text itself decides, to the byte.
  */
 
 import { join } from "node:path";
-import type { Kit } from "../init/loader.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import type { Remembered } from "./compile.ts";
@@ -26,39 +26,42 @@ const MOST_STORED = 16;
 const PLAN_NAME = /^[0-9a-f]{16}$/;
 const CALLS = ".calls";
 
-/** Last in the file: how many bytes the plan has, and the text. */
+/** Last in the file: how many bytes each section has. */
 const SIZE_DIGITS = 12;
+const SECTIONS = 7;
 
-/** A kit in JSON: its bytes in base64. */
-interface KeptKit {
-  code: string;
-  loader: { bytes: string; firstOp: number; cells: Readonly<Record<string, number>> };
-  init: string;
-  planFdAt: readonly number[];
-}
-
-const toKept = ({ code, loader, init, planFdAt }: Kit): KeptKit => ({
-  code: code.toBase64(),
-  loader: { ...loader, bytes: loader.bytes.toBase64() },
-  init: init.toBase64(),
-  planFdAt,
-});
-
-const fromKept = ({ code, loader, init, planFdAt }: KeptKit): Kit => ({
-  code: Uint8Array.fromBase64(code),
-  loader: { ...loader, bytes: Uint8Array.fromBase64(loader.bytes) },
-  init: Uint8Array.fromBase64(init),
-  planFdAt,
-});
+/** The plan's bytes, its text, start's calls, the kit's interpreter, list and init, the head. */
+type Sections = [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
 
 /** What is said of a stored plan. */
-interface Head
-  extends Pick<Remembered, "namespaces" | "handles" | "pauses" | "startCalls" | "sources" | "warnings"> {
+interface Head extends Omit<Remembered, "encoded" | "kit" | "known" | "startCalls"> {
   parkedSize: number;
   firstOp: number;
-  kit: KeptKit;
   cells: [string, number][];
   buffers: [string, number][];
+  kit: { firstOp: number; cells: Readonly<Record<string, number>>; planFdAt: readonly number[] };
+}
+
+/** Sections as one file. */
+function joinSections(sections: readonly Uint8Array[]): Uint8Array {
+  const sizes = sections.map(({ length }) => String(length).padStart(SIZE_DIGITS)).join("");
+  return Buffer.concat([...sections, Buffer.from(sizes)]);
+}
+
+/** Undefined when the sizes don't add up: the file is cut off. */
+function split(file: Uint8Array): Uint8Array[] | undefined {
+  const end = file.length - SECTIONS * SIZE_DIGITS;
+  if (end < 0) return undefined;
+  const sizes = new TextDecoder().decode(file.subarray(end));
+  const sections: Uint8Array[] = [];
+  let at = 0;
+  for (let i = 0; i < SECTIONS; i++) {
+    const size = Number(sizes.slice(i * SIZE_DIGITS, (i + 1) * SIZE_DIGITS));
+    if (!(size >= 0)) return undefined;
+    sections.push(file.subarray(at, at + size));
+    at += size;
+  }
+  return at === end ? sections : undefined;
 }
 
 /** Where the plan of a text would be. */
@@ -72,7 +75,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
   const text = new TextEncoder().encode(key);
   const path = planPath(runtime, text);
   const directory = join(runtime.root, STORE);
-  const { encoded, kit, namespaces, handles, pauses, startCalls, sources, warnings } = plan;
+  const { encoded, kit, known: _, startCalls, ...rest } = plan;
   const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
   try {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
@@ -82,13 +85,14 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
       encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
     );
     const head: Head = {
-      ...{ namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp },
-      ...{ cells: [...cells], buffers: [...buffers], kit: toKept(kit) },
+      ...rest,
+      ...{ parkedSize, firstOp, cells: [...cells], buffers: [...buffers] },
+      kit: { firstOp: kit.loader.firstOp, cells: kit.loader.cells, planFdAt: kit.planFdAt },
     };
     // The calls first: a plan that is there is whole.
     keep(`${path}${CALLS}`, JSON.stringify(calls));
-    const sizes = [bytes, text].map(({ length }) => String(length).padStart(SIZE_DIGITS)).join("");
-    keep(path, Buffer.concat([bytes, text, Buffer.from(`${JSON.stringify(head)}${sizes}`)]));
+    const parts = [kit.code, kit.loader.bytes, kit.init];
+    keep(path, joinSections([bytes, text, startCalls, ...parts, Buffer.from(JSON.stringify(head))]));
   } catch (error) {
     runtime.debug(`the plan is not kept: ${(error as Error).message}`);
   }
@@ -139,27 +143,27 @@ function read(runtime: Runtime, key: Uint8Array): Remembered | undefined {
   const path = planPath(runtime, key);
   const stored = readBytes(path);
   if (stored === undefined) return undefined;
-  const text = new TextDecoder();
-  const end = stored.length - 2 * SIZE_DIGITS;
-  const size = Number(text.decode(stored.subarray(end, -SIZE_DIGITS)));
-  const keySize = Number(text.decode(stored.subarray(-SIZE_DIGITS)));
-  if (!(size > 0 && keySize > 0 && size + keySize < end)) throw new RangeError(`${path} is cut off`);
-  if (Buffer.compare(stored.subarray(size, size + keySize), key) !== 0) return undefined;
-  const head = JSON.parse(text.decode(stored.subarray(size + keySize, end))) as Head;
-  const { namespaces, handles, pauses, startCalls, sources, warnings, parkedSize, firstOp } = head;
+  const sections = split(stored);
+  if (sections === undefined) throw new RangeError(`${path} is cut off`);
+  const [bytes, text, startCalls, code, loader, init, json] = sections as Sections;
+  if (Buffer.compare(text, key) !== 0) return undefined;
+  const { parkedSize, firstOp, cells, buffers, kit, ...rest } = JSON.parse(
+    new TextDecoder().decode(json),
+  ) as Head;
   let calls: KnownCalls | undefined;
-  const known = (address: string) => {
-    calls ??= readCalls(`${path}${CALLS}`);
-    return calls[address];
+  return {
+    ...rest,
+    startCalls,
+    known: (address) => {
+      calls ??= readCalls(`${path}${CALLS}`);
+      return calls[address];
+    },
+    encoded: { bytes, parkedSize, firstOp, cells: new Map(cells), buffers: new Map(buffers), ops: [] },
+    kit: {
+      code,
+      loader: { bytes: loader, firstOp: kit.firstOp, cells: kit.cells },
+      init,
+      planFdAt: kit.planFdAt,
+    },
   };
-  const encoded = {
-    bytes: stored.subarray(0, size),
-    parkedSize,
-    firstOp,
-    cells: new Map(head.cells),
-    buffers: new Map(head.buffers),
-    ops: [],
-  };
-  const kit = fromKept(head.kit);
-  return { namespaces, handles, pauses, encoded, kit, known, startCalls, sources, warnings };
 }

@@ -2,6 +2,7 @@
 import type { Problem } from "../error.ts";
 import { capabilitySets } from "../plan/capabilities.ts";
 import type { PlanInput } from "../plan/input.ts";
+import { lookupsOf } from "../plan/lookups.ts";
 import { mountWarnings } from "../plan/mount-checks.ts";
 import { type Plan, planContainer } from "../plan/order.ts";
 import { userProblems } from "../plan/user.ts";
@@ -35,7 +36,7 @@ export function prepareBundle(
   keep = true,
 ): Prepared {
   const bundle = withRoot(text, checkConfig(text, warn));
-  const sources = sourceKinds(absoluteSources(bundle.config, bundle.path), bundle.rootfs);
+  const sources = sourceKinds(lookupsOf(absoluteSources(bundle.config, bundle.path)), bundle.rootfs);
   const input = withFilter(runtime, toInput(runtime, options, bundle, { ...facts, sources }), keep);
   const problems = userProblems(input);
   if (problems.length > 0)

@@ -7,11 +7,10 @@ import { errnoName, errnoText } from "../kernel/errno.ts";
 import { writeSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
-import { type DeviceCheck, deviceChecks } from "../plan/devices.ts";
-import type { PlanInput } from "../plan/input.ts";
+import type { DeviceCheck } from "../plan/devices.ts";
 import { CWD_BUFFER, EXEC_PATH, FILE_TYPE, lookupCells } from "../plan/names.ts";
 
-import { candidates } from "../plan/process.ts";
+import type { Checks, ProgramCheck } from "../plan/outside.ts";
 import { checkMounts } from "./mount-results.ts";
 
 /** Plan memory as it is now. */
@@ -26,20 +25,24 @@ function viewOf(memory: Uint8Array): DataView {
 }
 
 /** A working directory outside of the root is one that the host leaked (CVE-2024-21626). */
-export function checkWorkingDirectory(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
+export function checkWorkingDirectory(
+  { cwd: path }: ProgramCheck,
+  encoded: EncodedPlan,
+  memory: Uint8Array,
+): void {
   const cwd = bufferOffset(encoded, CWD_BUFFER);
   if (memory[cwd] !== "/".charCodeAt(0))
     throw new KontenaError("PROCESS_FAILED", "the working directory is outside of the container's root", {
       at: "process.cwd",
-      path: input.config.process?.cwd ?? "/",
+      path,
     });
 }
 
 /** @throws KontenaError when something isn't what it has to be: outside of the root, or not the device that it is named for */
-export function checkResults(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): void {
-  checkWorkingDirectory(input, encoded, memory);
-  checkMounts(input, encoded, memory);
-  for (const check of deviceChecks(input)) checkDevice(check, encoded, memory);
+export function checkResults(checks: Checks, encoded: EncodedPlan, memory: Uint8Array): void {
+  checkWorkingDirectory(checks.program, encoded, memory);
+  checkMounts(checks, encoded, memory);
+  for (const check of checks.devices) checkDevice(check, encoded, memory);
 }
 
 const FILE_TYPES = { c: "character device", b: "block device", p: "FIFO" } as const;
@@ -99,14 +102,14 @@ interface Look {
   file: Statx;
 }
 
-function looks(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): Look[] {
+function looks({ candidates }: ProgramCheck, encoded: EncodedPlan, memory: Uint8Array): Look[] {
   const view = viewOf(memory);
   const errorOf = (name: string) => {
     const result = view.getBigInt64(cellOffset(encoded, name), true);
     if (result === UNSET) return "EINVAL";
     return result < 0n ? errnoName(Number(-result)) : "";
   };
-  return candidates(input).map((path, i) => {
+  return candidates.map((path, i) => {
     const names = lookupCells(i);
     return {
       path,
@@ -121,9 +124,9 @@ function looks(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): Look
  * The path that execve gets: the first candidate that the user may execute.
  * @throws KontenaError EXEC_NOT_FOUND, EXEC_NOT_EXECUTABLE, in words that engines know
  */
-export function chooseProgram(input: PlanInput, encoded: EncodedPlan, memory: Uint8Array): string {
-  const name = input.config.process?.args?.[0] ?? "";
-  const found = looks(input, encoded, memory);
+export function chooseProgram(program: ProgramCheck, encoded: EncodedPlan, memory: Uint8Array): string {
+  const { name } = program;
+  const found = looks(program, encoded, memory);
   const isDirectory = ({ file }: Look) => (file.mode & S_IFMT) === S_IF.S_IFDIR;
   const right = found.find((look) => look.missing === "" && look.refused === "" && !isDirectory(look));
   if (right !== undefined) return right.path;
@@ -151,11 +154,11 @@ export function chooseProgram(input: PlanInput, encoded: EncodedPlan, memory: Ui
 
 /** Writes into plan memory which of the candidates execve is to take. @throws KontenaError as {@link chooseProgram} */
 export function tellProgram(
-  input: PlanInput,
+  check: ProgramCheck,
   encoded: EncodedPlan,
   memory: Uint8Array,
   planFd: number,
 ): void {
-  const program = new TextEncoder().encode(`${chooseProgram(input, encoded, memory)}\0`);
+  const program = new TextEncoder().encode(`${chooseProgram(check, encoded, memory)}\0`);
   writeSync(planFd, program, 0, program.length, bufferOffset(encoded, EXEC_PATH));
 }

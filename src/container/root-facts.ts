@@ -3,16 +3,13 @@
  * the image leads out of it; init will resolve each path anew.
  */
 
-import type { Config } from "../../spec/config.ts";
-import type { Mount } from "../../spec/mounts.ts";
 import { AT_FDCWD, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { closeSync, fstatSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
-import { relative } from "../plan/destination.ts";
 import type { SourceKind } from "../plan/input.ts";
-import { isOnImage, modeName, placeName, takesMode } from "../plan/source.ts";
+import type { Lookup } from "../plan/lookups.ts";
 
 const how = () =>
   encodeStruct("open_how", { flags: O.O_PATH | O.O_CLOEXEC, resolve: RESOLVE.RESOLVE_IN_ROOT });
@@ -72,34 +69,40 @@ export function resolveInRoot(root: number, path: string): string | undefined {
  * Where a destination leads that isn't there: a symlink of the image may point to what is still to be made, as
  * /etc/resolv.conf does in many images.
  */
-function missingPlace(root: number, mount: Mount): string | undefined {
-  const path = relative(mount.destination);
+function missingPlace(root: number, path: string): string | undefined {
   const resolved = resolveInRoot(root, path);
   return resolved === undefined || resolved === path ? undefined : resolved;
 }
 
-function lookAt(facts: Record<string, SourceKind>, root: number, mounts: readonly Mount[], index: number) {
-  const mount = mounts[index] as Mount;
-  const found = openInRoot(root, relative(mount.destination));
+type ImageLookup = Extract<Lookup, { of: "image" }>;
+
+function lookAt(
+  facts: Record<string, SourceKind>,
+  root: number,
+  { path, name, mode: modeName }: ImageLookup,
+) {
+  const found = openInRoot(root, path);
   if (found >= 0) {
-    const mode = takesMode(mounts, index) ? modeOf(found) : undefined;
-    if (mode !== undefined) facts[modeName(mount)] = `mode ${mode}`;
+    const mode = modeName === undefined ? undefined : modeOf(found);
+    if (modeName !== undefined && mode !== undefined) facts[modeName] = `mode ${mode}`;
     closeSync(found);
     return;
   }
-  const place = found === -ERRNO.ENOENT ? missingPlace(root, mount) : undefined;
-  if (place !== undefined) facts[placeName(mount)] = `place ${place}`;
+  const place = found === -ERRNO.ENOENT ? missingPlace(root, path) : undefined;
+  if (place !== undefined) facts[name] = `place ${place}`;
 }
 
-/** Adds to `facts`, by the names in source.ts. */
-export function addRootFacts(facts: Record<string, SourceKind>, config: Config, rootfs: string): void {
-  const mounts = config.mounts ?? [];
-  const wanted = mounts.flatMap((_, i) => (isOnImage(mounts, i) ? [i] : []));
-  if (wanted.length === 0) return;
+/** Adds the answers to `facts`. */
+export function addRootFacts(
+  facts: Record<string, SourceKind>,
+  lookups: readonly ImageLookup[],
+  rootfs: string,
+): void {
+  if (lookups.length === 0) return;
   const root = rawSyscall("openat", AT_FDCWD, rootfs, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0);
   if (root < 0) return;
   try {
-    for (const index of wanted) lookAt(facts, root, mounts, index);
+    for (const lookup of lookups) lookAt(facts, root, lookup);
   } finally {
     closeSync(root);
   }

@@ -7,10 +7,6 @@ import { constants, fchownSync, fstatSync } from "../kernel/fs.ts";
 import { isNew, type ProcessInput } from "../plan/input.ts";
 import { hostIdOf } from "../plan/mappings.ts";
 
-/** Whether the program keeps the caller's streams, and its user may be another than they have. */
-export const hasOtherUser = ({ config }: ProcessInput): boolean =>
-  config.process?.terminal !== true && ((config.process?.user?.uid ?? 0) !== 0 || isNew(config, "user"));
-
 /** Gives files to the program's user; what can't be given away stays as it is, and works as far as it is open. */
 export function giveStreams({ config }: ProcessInput, fds: readonly number[] = [0, 1, 2]): void {
   const uid = config.process?.user?.uid ?? 0;

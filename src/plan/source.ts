@@ -31,8 +31,16 @@ export const targetOf = (kind: `link ${string}`): string => kind.slice("link ".l
 /** Where init puts what a symlink says that was there before: it has to be the same (copy-symlink). */
 export const linkBuffer = (at: string) => `link ${at}`;
 
-/** The symlinks that are copied, by place: what has to be there in the end. */
-export function copiedLinks({ config, host }: PlanInput) {
+/** A symlink that is copied: what has to be there in the end. */
+export interface CopiedLink {
+  at: string;
+  destination: string;
+  target: string;
+  /** Where init puts what was there before. */
+  buffer: string;
+}
+
+export function copiedLinks({ config, host }: PlanInput): CopiedLink[] {
   return (config.mounts ?? []).flatMap((mount, i) => {
     if (!mount.options?.includes("copy-symlink")) return [];
     const kind = host.sources[sourceName(mount)];

@@ -171,7 +171,11 @@ describe("on disk", () => {
     expect(Buffer.from(again.encoded.bytes).equals(Buffer.from(compiled.encoded.bytes))).toBe(true);
     expect([...again.encoded.cells]).toEqual([...compiled.encoded.cells]);
     expect([...again.encoded.buffers]).toEqual([...compiled.encoded.buffers]);
-    expect(again.startCalls).toBe(compiled.startCalls);
+    expect(Buffer.from(again.startCalls).toString()).toBe(Buffer.from(compiled.startCalls).toString());
+    expect(JSON.stringify(again.outside)).toBe(JSON.stringify(compiled.outside));
+    for (const part of ["code", "init"] as const)
+      expect(Buffer.from(again.kit[part]).equals(Buffer.from(compiled.kit[part]))).toBe(true);
+    expect(Buffer.from(again.kit.loader.bytes).equals(Buffer.from(compiled.kit.loader.bytes))).toBe(true);
     expect(again.namespaces).toBe(compiled.namespaces);
     for (const { address, call } of compiled.encoded.ops) {
       const { call: name, fail, at } = again.known(String(address)) ?? {};

@@ -3,6 +3,7 @@ import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gatherHost, signalsOf, sourceKinds } from "../../src/container/host.ts";
+import { lookupsOf } from "../../src/plan/lookups.ts";
 import { inputOf } from "../plan/helpers.ts";
 
 test.each([
@@ -44,7 +45,7 @@ describe("the sources of bind mounts", () => {
   writeFileSync(join(place, "file"), "");
   symlinkSync(place, join(place, "link"));
   const kinds = (source: string, options = ["rbind"]) =>
-    sourceKinds(inputOf({ mounts: [{ destination: "/d", source, options }] }).config, "/")[source];
+    sourceKinds(lookupsOf(inputOf({ mounts: [{ destination: "/d", source, options }] }).config), "/")[source];
 
   test("are files or directories, also behind a link and also devices", () => {
     expect(kinds(place)).toBe("directory");

@@ -3,6 +3,7 @@ import type { Mount } from "../../spec/mounts.ts";
 import { checkMounts } from "../../src/container/mount-results.ts";
 import type { EncodedPlan } from "../../src/init/memory.ts";
 import { PROC_SUPER_MAGIC } from "../../src/kernel/consts/mount.ts";
+import { outsideOf } from "../../src/plan/outside.ts";
 import { inputOf, withNamespaces } from "../plan/helpers.ts";
 
 const TMPFS_MAGIC = 0x01021994;
@@ -20,7 +21,7 @@ function check(mount: Mount, { type = TMPFS_MAGIC, ino = 1, link = "" } = {}, so
     ["link mounts[0]", 512],
   ]);
   const input = inputOf({ mounts: [mount], linux: withNamespaces("mount") }, { host: { sources } });
-  checkMounts(input, { buffers } as unknown as EncodedPlan, memory);
+  checkMounts(outsideOf(input).checks, { buffers } as unknown as EncodedPlan, memory);
 }
 
 test("a mount that a symlink has led onto procfs is refused, others aren't", () => {

@@ -6,6 +6,7 @@ import { bufferOffset, cellOffset, SOCKET } from "../../src/init/memory.ts";
 import { ERRNO, type ErrnoName } from "../../src/kernel/errno.ts";
 import { devices } from "../../src/plan/devices.ts";
 import { CWD_BUFFER, lookupCells } from "../../src/plan/names.ts";
+import { outsideOf, programCheck } from "../../src/plan/outside.ts";
 import { candidates, lookUpProgram, workingDirectory } from "../../src/plan/process.ts";
 import { inputOf, withNamespaces } from "../plan/helpers.ts";
 
@@ -36,7 +37,7 @@ function lookUp(name: string, path: string, found: Found[]): string {
     );
     if (stat === undefined) view.setUint16(bufferOffset(encoded, names.buffer) + 28, mode, true);
   });
-  return chooseProgram(input, encoded, memory);
+  return chooseProgram(programCheck(input), encoded, memory);
 }
 
 function refusal(...args: Parameters<typeof lookUp>): KontenaError {
@@ -130,14 +131,16 @@ describe("what init found is checked:", () => {
   };
 
   test("a working directory outside of the root is refused", () => {
-    expect(() => checkResults(input, encoded, memory("/x"))).not.toThrow();
+    expect(() => checkResults(outsideOf(input).checks, encoded, memory("/x"))).not.toThrow();
     for (const cwd of ["(unreachable)/host", ""])
-      expect(() => checkResults(input, encoded, memory(cwd))).toThrow("outside of the container's root");
+      expect(() => checkResults(outsideOf(input).checks, encoded, memory(cwd))).toThrow(
+        "outside of the container's root",
+      );
   });
 
   test("a file in a device's place must be that device", () => {
     const device = { path: "/dev/null", mode: 0o020666, major: 1, minor: 3 };
-    expect(() => checkResults(input, encoded, memory("/", device))).not.toThrow();
+    expect(() => checkResults(outsideOf(input).checks, encoded, memory("/", device))).not.toThrow();
     for (const wrong of [
       { minor: 5 },
       { major: 8 },
@@ -145,8 +148,8 @@ describe("what init found is checked:", () => {
       { mode: 0o120777 },
       { mode: 0o060666 },
     ])
-      expect(() => checkResults(input, encoded, memory("/", { ...device, ...wrong }))).toThrow(
-        "/dev/null exists and is not character device 1:3",
-      );
+      expect(() =>
+        checkResults(outsideOf(input).checks, encoded, memory("/", { ...device, ...wrong })),
+      ).toThrow("/dev/null exists and is not character device 1:3");
   });
 });

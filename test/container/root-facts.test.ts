@@ -3,8 +3,9 @@ import { chmodSync, closeSync, mkdirSync, mkdtempSync, openSync, rmSync, symlink
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Mount } from "../../spec/mounts.ts";
-import { addRootFacts, resolveInRoot } from "../../src/container/root-facts.ts";
-import type { SourceKind } from "../../src/plan/input.ts";
+import { sourceKinds } from "../../src/container/host.ts";
+import { resolveInRoot } from "../../src/container/root-facts.ts";
+import { lookupsOf } from "../../src/plan/lookups.ts";
 
 let root: string;
 const made: string[] = [];
@@ -25,11 +26,7 @@ function resolve(path: string): string | undefined {
   }
 }
 
-function factsOf(...mounts: Mount[]) {
-  const facts: Record<string, SourceKind> = {};
-  addRootFacts(facts, { ociVersion: "1.3.0", mounts }, root);
-  return facts;
-}
+const factsOf = (...mounts: Mount[]) => sourceKinds(lookupsOf({ ociVersion: "1.3.0", mounts }), root);
 
 test.each([
   ["../run/systemd/resolve/stub-resolv.conf", "run/systemd/resolve/stub-resolv.conf"],
