@@ -6,6 +6,7 @@
  */
 import type { Resources } from "../../spec/resources.ts";
 import type { Hierarchy, PlanInput } from "../plan/input.ts";
+import type { Asked } from "./asked.ts";
 import { cgroupfs } from "./cgroupfs.ts";
 
 /** Who makes and removes the cgroup. `disabled` has no driver: such a container has no {@link Cgroup}. */
@@ -33,6 +34,8 @@ export interface Cgroup {
 export interface CgroupRequest {
   id: string;
   input: PlanInput;
+  /** The same of the config, gone through. */
+  asked: Asked;
   /** Hears of what is odd but legal. */
   warn(message: string, details?: { at?: string; hint?: string }): void;
 }

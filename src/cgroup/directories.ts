@@ -53,9 +53,10 @@ export function makeDirectories(paths: readonly string[]): void {
 
 /** On v1 a new cpuset has no CPUs and no memory nodes, and takes no process until it has (cpuset(7)). */
 export function fillCpuset(directory: string, top: string): void {
+  if (directory === top) return;
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
     const path = join(directory, file);
-    if (directory === top || readText(path).trim() !== "") continue;
+    if (readText(path).trim() !== "") continue;
     fillCpuset(dirname(directory), top);
     writeFileSync(path, readText(join(dirname(directory), file)).trim());
   }

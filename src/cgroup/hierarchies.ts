@@ -7,6 +7,7 @@ import type { Hierarchy } from "../plan/input.ts";
 
 /** mountinfo writes blanks and backslashes of a path in octal. */
 function unescapeOctal(path: string): string {
+  if (!path.includes("\\")) return path;
   return path.replace(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
 }
 

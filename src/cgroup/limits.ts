@@ -1,8 +1,10 @@
 /** `linux.resources` as a whole put in force on a cgroup that is there, at create and by `update`; for every driver. */
+import { join } from "node:path";
 import type { Resources } from "../../spec/resources.ts";
+import { writeControls } from "../kernel/files.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
-import { applyDevices } from "./devices/apply.ts";
-import { deviceRules, rulesFor } from "./devices/rules.ts";
+import type { DeviceWrites } from "./devices/v1.ts";
+import { controllerOf } from "./directories.ts";
 
 /**
  * Before there is a process, which is then born under the limits.
@@ -30,21 +32,28 @@ function loadLimits() {
   return require("./apply-limits.ts") as typeof import("./apply-limits.ts");
 }
 
-/** Before init's first batch. @throws KontenaError RESOURCE_FAILED */
-function limitDevices({ input, warn }: CgroupRequest, cgroup: Cgroup): void {
-  const { resources, devices } = input.config.linux ?? {};
-  const asked = resources?.devices !== undefined;
-  const rules = deviceRules(resources?.devices ?? rulesFor(devices));
+/** Before init enters. @throws KontenaError RESOURCE_FAILED */
+function limitDevices({ input, asked, warn }: CgroupRequest, cgroup: Cgroup): void {
   const fresh = cgroup.directories.every((directory) => cgroup.made.includes(directory));
-  applyDevices(cgroup, rules, { asked, fresh, warn });
+  const v1 = controllerOf(cgroup, "devices");
+  if (fresh && v1 !== undefined && asked.newDevices !== undefined && isWritten(v1, asked.newDevices)) return;
+  // Loaded for what is more than that, and for the error.
+  const { applyDevices } = require("./devices/apply.ts") as typeof import("./devices/apply.ts");
+  const { deviceRules } = require("./devices/rules.ts") as typeof import("./devices/rules.ts");
+  const isAsked = input.config.linux?.resources?.devices !== undefined;
+  applyDevices(cgroup, deviceRules(asked.resources?.devices ?? []), { asked: isAsked, fresh, warn });
 }
 
-/** What the state keeps of a config, for updates: its resources, and the devices that go with them. */
-export function limitsOf({ input }: CgroupRequest): { resources?: Resources } {
-  const { resources, devices } = input.config.linux ?? {};
-  const rules = resources?.devices ?? rulesFor(devices);
-  if (rules.length === 0) return resources === undefined ? {} : { resources };
-  return { resources: { ...resources, devices: rules } };
+/** False when the kernel doesn't take one of them. */
+function isWritten(directory: string, writes: readonly DeviceWrites[]): boolean {
+  return writes.every(({ file, values }) =>
+    writeControls(join(directory, file), values).every((result) => result === 0),
+  );
+}
+
+/** What the state keeps of a config, for updates. */
+export function limitsOf({ asked: { resources } }: CgroupRequest): { resources?: Resources } {
+  return resources === undefined ? {} : { resources };
 }
 
 /**

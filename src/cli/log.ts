@@ -18,7 +18,8 @@ export interface Log {
   /** `details` are added to a JSON line, after the fields that engines read. */
   error(message: string, details?: Record<string, unknown>): void;
   warn(message: string, details?: { at?: string; hint?: string }): void;
-  debug(message: string): void;
+  /** A message that costs something to put together is given as a function. */
+  debug(message: string | (() => string)): void;
 }
 
 /** One line of a log: the fields that podman and containerd's shim look for come first; time is RFC 3339. */
@@ -81,7 +82,9 @@ export function openLog({ file, format, level }: LogOptions): Log {
         "warning",
         [details?.at, message].filter(Boolean).join(": ") + (details?.hint ? ` (${details.hint})` : ""),
       ),
-    debug: (message) => write("debug", message),
+    debug: (message) => {
+      if (level === "debug") write("debug", typeof message === "string" ? message : message());
+    },
   };
 }
 

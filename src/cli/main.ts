@@ -46,7 +46,7 @@ function statusOfFailure(name: string | undefined): number | undefined {
 
 async function runCommand(invocation: Invocation & { kind: "command" }, log: Log): Promise<number> {
   const { command, globals, args } = invocation;
-  log.debug(`${command.name} begins ${performance.now().toFixed(1)} ms after the program`);
+  log.debug(() => `${command.name} begins ${performance.now().toFixed(1)} ms after the program`);
   const context: CommandContext = {
     runtime: {
       ...(globals.root !== undefined && { root: globals.root }),
@@ -59,7 +59,7 @@ async function runCommand(invocation: Invocation & { kind: "command" }, log: Log
   };
   const { execute } = await command.load();
   const status = await execute(context, args as never);
-  log.debug(`${command.name} ends after ${performance.now().toFixed(1)} ms with status ${status}`);
+  log.debug(() => `${command.name} ends after ${performance.now().toFixed(1)} ms with status ${status}`);
   return status;
 }
 

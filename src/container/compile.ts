@@ -10,6 +10,7 @@
 import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
+import type { Asked } from "../cgroup/asked.ts";
 import type { Problem } from "../error.ts";
 import type { Kit } from "../init/loader.ts";
 import { type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
@@ -48,6 +49,8 @@ export interface Parts {
   kit: Kit;
   /** What is done and looked at beside init. */
   outside: Outside;
+  /** What is asked of the cgroup. */
+  asked: Asked;
   /** The call of an op, by its address in decimal. */
   known(address: string): KnownCall | undefined;
   /** The calls of `start`, as JSON of {@link KnownCalls}. */
@@ -96,6 +99,7 @@ export function pausesOf({ create }: Pick<Plan, "create">): Waiting[] {
 /** Encodes a plan. */
 export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compiled {
   const { outsideOf } = require("../plan/outside.ts") as typeof import("../plan/outside.ts");
+  const { askedOf } = require("../cgroup/asked.ts") as typeof import("../cgroup/asked.ts");
   const encoded = encode(plan);
   const calls = new Map(encoded.ops.map(({ address, call }) => [String(address), call]));
   const startCalls: KnownCalls = {};
@@ -113,6 +117,7 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
     encoded,
     kit: kitFor(input, plan, encoded),
     outside: outsideOf(input),
+    asked: askedOf(input.config),
     known: (address) => calls.get(address),
     startCalls: new TextEncoder().encode(JSON.stringify(startCalls)),
   };

@@ -177,10 +177,10 @@ function consoles() {
 
 /** What the runtime does while init waits, by the pause's name. */
 const AT_PAUSE: Readonly<Record<string, (talk: Conversation) => void>> = {
-  [JOINED.pause]: mapInitsIds,
-  [BORN.pause]: mapInitsIds,
+  [JOINED.pause]: treat,
+  [BORN.pause]: treat,
   network: takeNetDevices,
-  [IN_CGROUP.pause]: prepareInit,
+  [IN_CGROUP.pause]: makeRest,
   [HOOKS.pause]: ({ runtime, prepared, making, planFd }) => {
     // Hooks may rely on the container's /proc.
     checkMounts(prepared.outside.checks, prepared.encoded, readMemory(prepared.encoded, planFd));
@@ -247,25 +247,25 @@ function planRdt({ input }: Compiled, making: Making): void {
   making.enterRdt = (pid) => enterRdt(plan, pid, root);
 }
 
-function mapInitsIds({ prepared: { input }, making }: Conversation): void {
-  if (hasNamespace(input.config, "user")) mapIds(input, making.state.pid);
-}
-
-/** What only somebody outside can do to init. */
-function prepareInit({ runtime, options, prepared, making }: Conversation): void {
-  const { input, outside } = prepared;
+/** What only somebody outside can do to init, while it is still the caller's to look at. */
+function treat({ options, prepared: { input, outside }, making }: Conversation): void {
   const { pid } = making.state;
-  enterCgroup(runtime, prepared, making);
+  if (hasNamespace(input.config, "user")) mapIds(input, pid);
   raiseLimits(outside, pid);
   setOomScoreAdj(outside, pid);
   if (outside.hasOtherUser) giveStreams(input, options.stdio);
   making.enterRdt?.(pid);
 }
 
+/** What its driver has left for the time when there is a process. */
+function makeRest({ runtime, prepared, making }: Conversation): void {
+  enterCgroup(runtime, prepared, making);
+}
+
 /** While init works on the other processor: what is written when all has gone well, but for its name. */
 function prepareEnd({ prepared, making: { directory, state } }: Conversation): void {
   writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
-  writeStartOps(directory, prepared);
+  writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
   draftState(directory, { ...state, status: "created" });
 }
 
@@ -281,9 +281,4 @@ function finish({ options, prepared, making, planFd }: Conversation): void {
   if (options.pidFile !== undefined) writePidFile(options.pidFile, state.pid);
   state.status = "created";
   publishState(directory);
-}
-
-/** What the ops after create's part are, for the `start` that has to tell of one that failed. */
-function writeStartOps(directory: string, prepared: Compiled): void {
-  writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
 }

@@ -5,8 +5,8 @@ import type { Making } from "./making.ts";
 import { refusalOf, refuseLimits } from "./no-cgroup.ts";
 import type { Runtime } from "./runtime.ts";
 
-function request(runtime: Runtime, { input }: Compiled, { state: { id } }: Making): CgroupRequest {
-  return { id, input, warn: runtime.warn };
+function request(runtime: Runtime, { input, asked }: Compiled, { state: { id } }: Making): CgroupRequest {
+  return { id, input, asked, warn: runtime.warn };
 }
 
 /** What will be made, for the state. @throws KontenaError for limits without a cgroup, or one that can't be had */

@@ -9,10 +9,12 @@
  */
 
 import { join } from "node:path";
+import { parseJson } from "../../spec/json.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
+import { stringify } from "./json.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The sources that a build was made from; there only in the compiled program. */
@@ -92,7 +94,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
     // The calls first: a plan that is there is whole.
     keep(`${path}${CALLS}`, JSON.stringify(calls));
     const parts = [kit.code, kit.loader.bytes, kit.init];
-    keep(path, joinSections([bytes, text, startCalls, ...parts, Buffer.from(JSON.stringify(head))]));
+    keep(path, joinSections([bytes, text, startCalls, ...parts, Buffer.from(stringify(head))]));
   } catch (error) {
     runtime.debug(`the plan is not kept: ${(error as Error).message}`);
   }
@@ -147,7 +149,7 @@ function read(runtime: Runtime, key: Uint8Array): Remembered | undefined {
   if (sections === undefined) throw new RangeError(`${path} is cut off`);
   const [bytes, text, startCalls, code, loader, init, json] = sections as Sections;
   if (Buffer.compare(text, key) !== 0) return undefined;
-  const { parkedSize, firstOp, cells, buffers, kit, ...rest } = JSON.parse(
+  const { parkedSize, firstOp, cells, buffers, kit, ...rest } = parseJson(
     new TextDecoder().decode(json),
   ) as Head;
   let calls: KnownCalls | undefined;

@@ -9,7 +9,7 @@ import { S_IF, S_IFMT } from "./consts/stat.ts";
 import { ERRNO } from "./errno.ts";
 import { call, FileError, whole } from "./file-error.ts";
 import { rawSyscall } from "./libc.ts";
-import { lstatSync, statSync } from "./stat.ts";
+import { fstatSync, lstatSync, statSync } from "./stat.ts";
 
 export { FileError } from "./file-error.ts";
 export { fstatSync, lstatSync, type Stats, statSync } from "./stat.ts";
@@ -93,6 +93,19 @@ export function writeFileSync(
 const CHUNK = 64 * 1024;
 let shared: Uint8Array | undefined;
 
+/** A file that says how long it is: one buffer of that size, one read. Undefined for one that says 0, or has changed meanwhile. */
+function readSized(path: string): Uint8Array | undefined {
+  const fd = openSync(path);
+  try {
+    const { size } = fstatSync(fd);
+    if (size === 0) return undefined;
+    const bytes = new Uint8Array(size);
+    return call(path, "read", fd, bytes, size) === size ? bytes : undefined;
+  } finally {
+    closeSync(fd);
+  }
+}
+
 function readAll<T>(file: string | number, take: (bytes: Uint8Array) => T): T {
   const path = typeof file === "number" ? undefined : file;
   const fd = typeof file === "number" ? file : openSync(file);
@@ -119,9 +132,11 @@ function readAll<T>(file: string | number, take: (bytes: Uint8Array) => T): T {
 export function readFileSync(file: string | number): Uint8Array;
 export function readFileSync(file: string | number, encoding: "utf8"): string;
 export function readFileSync(file: string | number, encoding?: "utf8"): Uint8Array | string {
-  return encoding === undefined
-    ? readAll(file, (bytes) => bytes.slice())
-    : readAll(file, (bytes) => new TextDecoder().decode(bytes));
+  if (encoding === undefined)
+    return (
+      (typeof file === "string" ? readSized(file) : undefined) ?? readAll(file, (bytes) => bytes.slice())
+    );
+  return readAll(file, (bytes) => new TextDecoder().decode(bytes));
 }
 
 /** False for whatever can't be seen. */

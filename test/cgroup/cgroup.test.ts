@@ -3,6 +3,7 @@ import { afterEach, describe, expect, test } from "bun:test";
 import { closeSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Resources } from "../../spec/resources.ts";
+import { askedOf } from "../../src/cgroup/asked.ts";
 import { type Cgroup, type CgroupRequest, driverOf, removeCgroup } from "../../src/cgroup/cgroup.ts";
 import { joinCgroup, processesOf, unifiedOf } from "../../src/cgroup/directories.ts";
 import { freezeCgroup, frozenState, thawCgroup } from "../../src/cgroup/freezer.ts";
@@ -26,6 +27,7 @@ const driver = driverOf("cgroupfs");
 const requestFor = (path: string, resources: Resources = {}): CgroupRequest => ({
   id: "c1",
   input: inputOf({ linux: { resources } }, { host: { hierarchies }, cgroupPath: path }),
+  asked: askedOf({ linux: { resources } }),
   warn: () => {},
 });
 const planCgroup = (path: string) => driver.plan(requestFor(path));
