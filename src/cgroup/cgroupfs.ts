@@ -36,7 +36,9 @@ function plan(request: CgroupRequest): Cgroup {
   const { hierarchies } = input.host;
   const path = input.cgroupPath as string;
   const directories = hierarchies.map((h) => join(h.mountpoint, path));
-  const made = hierarchies.flatMap((h) => missing(join(h.mountpoint, path), h.mountpoint));
+  const made: string[] = [];
+  for (const [i, { mountpoint }] of hierarchies.entries())
+    made.push(...missing(directories[i] as string, mountpoint));
   const used = directories.filter((directory) => !made.includes(directory));
   if (used.length > 0 && processesOf(used).length > 0)
     throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has processes in it`, {
@@ -49,12 +51,12 @@ function plan(request: CgroupRequest): Cgroup {
 
 /** The directories of some hierarchies, those above included. */
 function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
-  cgroup.hierarchies.forEach((h, i) => {
-    if (!where(h)) return;
+  for (const [i, h] of cgroup.hierarchies.entries()) {
+    if (!where(h)) continue;
     const directory = cgroup.directories[i] as string;
     makeDirectories(cgroup.made.filter((path) => path === directory || directory.startsWith(`${path}/`)));
     if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
-  });
+  }
 }
 
 /**

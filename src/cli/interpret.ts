@@ -90,7 +90,9 @@ function readPositionals(
       hint: usageLine(command),
     });
   }
-  return Object.fromEntries(given.map((word, i) => [rows[i]?.[0] ?? "", word]));
+  const values: Record<string, string> = {};
+  for (const [i, word] of given.entries()) values[rows[i]?.[0] ?? ""] = word;
+  return values;
 }
 
 /** The form of a command on one line: `kontena kill [OPTION]... ID [SIGNAL]`. */

@@ -163,9 +163,7 @@ function fillIn({ encoded, handles, texts = [] }: BirthOptions, numbers: Numbers
     [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
     [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
   };
-  handles.forEach(({ cell }, i) => {
-    values[cell] = numbers.handles[i]?.inInit ?? -1;
-  });
+  for (const [i, { cell }] of handles.entries()) values[cell] = numbers.handles[i]?.inInit ?? -1;
   const { bytes, buffers } = encoded;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const name in values)

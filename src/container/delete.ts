@@ -9,7 +9,6 @@ import { rawSyscall } from "../kernel/libc.ts";
 import {
   CONFIG,
   directoryOf,
-  loadState,
   readState,
   removeDirectory,
   type StoredState,
@@ -31,7 +30,7 @@ import { awaitEnd, reap } from "./wait.ts";
 export function remove(runtime: Runtime, id: string, options: { force?: boolean } = {}): void {
   try {
     if (options.force) endFirst(runtime, id);
-    const { directory } = loadState(runtime, id);
+    const directory = directoryOf(runtime, id);
     withLock(directory, id, () => removeLocked(runtime, directory, id, options.force ?? false));
   } catch (error) {
     if (options.force && error instanceof KontenaError && error.code === "NOT_FOUND") return;
@@ -45,9 +44,16 @@ function endFirst(runtime: Runtime, id: string): void {
   if (state !== undefined && state.pid > 0) killInit(state);
 }
 
-/** The same for who holds the lock. */
-export function removeLocked(runtime: Runtime, directory: string, id: string, force: boolean): void {
+/** The same for who holds the lock. Another container than `only`, if that is given, is left alone. */
+export function removeLocked(
+  runtime: Runtime,
+  directory: string,
+  id: string,
+  force: boolean,
+  only?: Pick<StoredState, "pid" | "startTime">,
+): void {
   const state = readState(directory);
+  if (only !== undefined && !(state?.pid === only.pid && state.startTime === only.startTime)) return;
   const status = statusOf(directory, state);
   if ((status === "running" || status === "paused") && !force)
     throw new KontenaError("WRONG_STATUS", `cannot delete container ${id} that is not stopped: ${status}`, {

@@ -84,8 +84,11 @@ export function directoryOf(runtime: Runtime, id: string): string {
 export function makeDirectory(runtime: Runtime, id: string): string {
   const directory = directoryOf(runtime, id);
   try {
-    mkdirSync(runtime.root, { recursive: true, mode: 0o700 });
-    checkRoot(runtime.root);
+    if (!isRoot(runtime.root)) {
+      mkdirSync(runtime.root, { recursive: true, mode: 0o700 });
+      // Somebody else may have made it meanwhile.
+      isRoot(runtime.root);
+    }
     // Search for others: in a user namespace, init opens the FIFO as somebody else.
     mkdirSync(directory, { mode: 0o711 });
     // The caller's umask may have taken that away.
@@ -108,12 +111,17 @@ export function makeDirectory(runtime: Runtime, id: string): string {
   return directory;
 }
 
-/** Who can write there can make this process believe, and remove, anything: nobody but the caller and root may. */
-function checkRoot(root: string): void {
+/**
+ * Whether it is there. Who can write there can make this process believe, and remove, anything: nobody but the caller and
+ * root may. @throws KontenaError STATE_INVALID
+ */
+function isRoot(root: string): boolean {
   const isOwn = (uid: number) => uid === 0 || uid === process.geteuid?.();
-  const { uid, mode } = statSync(root);
   // In a directory that anyone may write to, such as /tmp, a link can be anyone's too.
-  if (isOwn(lstatSync(root).uid) && isOwn(uid) && (mode & 0o022) === 0) return;
+  const found = lstatSync(root, { throwIfNoEntry: false });
+  if (found === undefined) return false;
+  const { uid, mode } = found.isSymbolicLink() ? statSync(root) : found;
+  if (isOwn(found.uid) && isOwn(uid) && (mode & 0o022) === 0) return true;
   throw new KontenaError("STATE_INVALID", `others may write to the state directory ${root}`, {
     path: root,
     hint: "it has to belong to the caller, with mode 0700; --root names another place",
@@ -140,6 +148,14 @@ export function publishState(directory: string): void {
   renameSync(join(directory, `${STATE}.new`), join(directory, STATE));
 }
 
+function anothers(path: string): KontenaError {
+  return new KontenaError("PERMISSION", "the container is another user's", {
+    errno: "EACCES",
+    path,
+    hint: "act as its owner, or as root",
+  });
+}
+
 /** Undefined when create was killed before it wrote any. */
 export function readState(directory: string): StoredState | undefined {
   const path = join(directory, STATE);
@@ -149,12 +165,7 @@ export function readState(directory: string): StoredState | undefined {
   } catch (error) {
     const errno = codeOf(error);
     if (errno === "ENOENT") return undefined;
-    if (errno === "EACCES")
-      throw new KontenaError("PERMISSION", "the container is another user's", {
-        errno,
-        path,
-        hint: "act as its owner, or as root",
-      });
+    if (errno === "EACCES") throw anothers(path);
     throw error;
   }
   try {
@@ -214,6 +225,7 @@ export function withLock<T>(directory: string, id: string, action: () => T): T {
       fd = openSync(directory, "r");
     } catch (error) {
       if (codeOf(error) === "ENOENT") throw doesNotExist(id);
+      if (codeOf(error) === "EACCES") throw anothers(directory);
       throw error;
     }
     try {
@@ -236,10 +248,7 @@ function inodeOf(path: string): number {
 
 export function removeDirectory(directory: string): void {
   // Somebody's link is no container, and what it leads to isn't this program's.
-  if (lstatSync(directory, { throwIfNoEntry: false })?.isSymbolicLink()) {
-    rawSyscall("unlinkat", AT_FDCWD, directory, 0);
-    return;
-  }
+  if (rawSyscall("unlinkat", AT_FDCWD, directory, 0) === 0) return;
   // The state goes last: until then the container can be deleted again.
   for (const file of [FIFO, LISTENER_FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
     rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);

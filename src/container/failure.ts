@@ -4,7 +4,7 @@ import { type ErrorCode, KontenaError } from "../error.ts";
 import { HEAD_SIZE, readRecord } from "../init/memory.ts";
 import type { Call } from "../init/step.ts";
 import { type ErrnoName, errnoName, errnoText } from "../kernel/errno.ts";
-import { readFileSync } from "../kernel/fs.ts";
+import { closeSync, openSync, readSync } from "../kernel/fs.ts";
 
 /** What `start` needs to know of a call that another process planned. */
 export type KnownCall = Pick<Call, "call" | "at" | "fail">;
@@ -49,7 +49,13 @@ export function recordedError(
 
 /** The first bytes of the plan file. */
 export function readHead(path: string): Uint8Array {
-  return readFileSync(path).subarray(0, HEAD_SIZE);
+  const head = new Uint8Array(HEAD_SIZE);
+  const fd = openSync(path);
+  try {
+    return head.subarray(0, readSync(fd, head));
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The kernel's end of a process whose seccomp filter kills it, for one call or another. */

@@ -35,8 +35,8 @@ function openFiles(limits: string): { soft: bigint; hard: bigint } | undefined {
   if (at < 0) return undefined;
   const [soft, hard] = limits
     .slice(at + label.length, at + 80)
-    .trim()
-    .split(/\s+/);
+    .split(" ")
+    .filter((word) => word !== "");
   const value = (text = "") => (text === "unlimited" ? UNLIMITED : BigInt(text));
   return { soft: value(soft), hard: value(hard) };
 }

@@ -3,6 +3,11 @@ type RawJson = { rawJSON(text: string): unknown };
 
 /** As JSON.stringify, and bigint as a plain number. */
 export function stringify(value: unknown): string {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    // A bigint is in it, most likely.
+  }
   return JSON.stringify(value, (_, part: unknown) =>
     typeof part === "bigint" ? (JSON as unknown as RawJson).rawJSON(part.toString()) : part,
   );

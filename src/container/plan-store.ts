@@ -67,7 +67,7 @@ function split(file: Uint8Array): Uint8Array[] | undefined {
 }
 
 /** Where the plan of a text would be. */
-export function planPath(runtime: Pick<Runtime, "root">, text: Uint8Array): string {
+export function planPath(runtime: Pick<Runtime, "root">, text: string): string {
   return join(runtime.root, STORE, Bun.hash(text).toString(16).padStart(16, "0"));
 }
 
@@ -75,7 +75,7 @@ export function planPath(runtime: Pick<Runtime, "root">, text: Uint8Array): stri
 export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void {
   if (buildOf() === undefined) return;
   const text = new TextEncoder().encode(key);
-  const path = planPath(runtime, text);
+  const path = planPath(runtime, key);
   const directory = join(runtime.root, STORE);
   const { encoded, kit, known: _, startCalls, ...rest } = plan;
   const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
@@ -134,24 +134,23 @@ function readCalls(path: string): KnownCalls {
 export function readPlan(runtime: Runtime, key: string): Remembered | undefined {
   if (buildOf() === undefined) return undefined;
   try {
-    return read(runtime, new TextEncoder().encode(key));
+    return read(runtime, key);
   } catch (error) {
     runtime.debug(`a kept plan can't be used: ${(error as Error).message}`);
     return undefined;
   }
 }
 
-function read(runtime: Runtime, key: Uint8Array): Remembered | undefined {
+function read(runtime: Runtime, key: string): Remembered | undefined {
   const path = planPath(runtime, key);
   const stored = readBytes(path);
   if (stored === undefined) return undefined;
   const sections = split(stored);
   if (sections === undefined) throw new RangeError(`${path} is cut off`);
   const [bytes, text, startCalls, code, loader, init, json] = sections as Sections;
-  if (Buffer.compare(text, key) !== 0) return undefined;
-  const { parkedSize, firstOp, cells, buffers, kit, ...rest } = parseJson(
-    new TextDecoder().decode(json),
-  ) as Head;
+  const decoder = new TextDecoder();
+  if (decoder.decode(text) !== key) return undefined;
+  const { parkedSize, firstOp, cells, buffers, kit, ...rest } = parseJson(decoder.decode(json)) as Head;
   let calls: KnownCalls | undefined;
   return {
     ...rest,

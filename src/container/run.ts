@@ -1,4 +1,6 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
+
+import { KontenaError } from "../error.ts";
 import { closeSync } from "../kernel/fs.ts";
 import { ownDescriptors } from "./birth.ts";
 import { awaitChild } from "./children.ts";
@@ -78,6 +80,15 @@ function warnOfMemory(runtime: Runtime, { cgroup }: Container["state"]): void {
   if (told !== undefined) runtime.warn(told, { at: MEMORY_LIMIT });
 }
 
+/** Removes the container, unless somebody has done so already, and maybe made another one with its id. */
+function discardOwn(runtime: Runtime, { id, directory, state }: Container): void {
+  try {
+    withLock(directory, id, () => removeLocked(runtime, directory, id, true, state));
+  } catch (error) {
+    if (!(error instanceof KontenaError && error.code === "NOT_FOUND")) throw error;
+  }
+}
+
 /** `attach` is called before the program runs; what it gives goes on until the program has ended. */
 async function startAndWait(
   runtime: Runtime,
@@ -86,12 +97,14 @@ async function startAndWait(
   attach?: () => (ended: Promise<unknown>) => Promise<void>,
 ): Promise<number> {
   const { id, directory, state } = container;
-  const discard = () => withLock(directory, id, () => removeLocked(runtime, directory, id, true));
+  const discard = () => discardOwn(runtime, container);
   let notifier: Notifier | undefined;
   let meanwhile: ReturnType<NonNullable<typeof attach>> | undefined;
   try {
     meanwhile = attach?.();
-    notifier = withLock(directory, id, () => listenAndLetGo(directory, state, options.notifySocket));
+    notifier = withLock(directory, id, () =>
+      listenAndLetGo(directory, state, options.notifySocket, container.pidfd),
+    );
   } catch (error) {
     discard();
     throw error;

@@ -13,7 +13,16 @@ import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { INIT_NAME, READY } from "../plan/names.ts";
 
 import { end } from "./birth.ts";
-import { FIFO, loadState, PLAN, START_OPS, type StoredState, storedConfig, withLock } from "./directory.ts";
+import {
+  directoryOf,
+  FIFO,
+  PLAN,
+  readState,
+  START_OPS,
+  type StoredState,
+  storedConfig,
+  withLock,
+} from "./directory.ts";
 import { type KnownCalls, readHead, recordedError, silentEnd } from "./failure.ts";
 import type { HandOver } from "./listener.ts";
 import { explainMemory } from "./memory-floor.ts";
@@ -33,9 +42,9 @@ const HINTS: Partial<Record<Status, string>> = {
  * @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running
  */
 export function start(runtime: Runtime, id: string, notifySocket?: string): void {
-  const { directory } = loadState(runtime, id);
+  const directory = directoryOf(runtime, id);
   const started = withLock(directory, id, () => {
-    const { state } = loadState(runtime, id);
+    const state = readState(directory);
     const status = statusOf(directory, state);
     // Stopped before it was ever started: init may have said why.
     if (status === "stopped" && existsSync(join(directory, FIFO))) {
@@ -60,11 +69,12 @@ export function listenAndLetGo(
   directory: string,
   state: StoredState,
   notifySocket: string | undefined,
+  pidfd?: number,
 ): Notifier | undefined {
   const notifier =
     notifySocket === undefined ? undefined : loadNotify().listenForReady(directory, notifySocket);
   try {
-    letGo(directory, state);
+    letGo(directory, state, pidfd);
     return notifier;
   } catch (error) {
     if (notifier !== undefined) closeSync(notifier.fd);
@@ -75,11 +85,12 @@ export function listenAndLetGo(
 /**
  * Lets a parked init go on, with the hooks before and after that. A hook that fails is the container's end (runtime.md,
  * "Lifecycle", steps 7 and 9).
+ * @param own a descriptor of init, when the caller has one; it stays open
  * @throws KontenaError for what stopped the program, HOOK_FAILED
  */
-export function letGo(directory: string, state: StoredState): void {
+export function letGo(directory: string, state: StoredState, own?: number): void {
   if (!state.hooks) {
-    goOn(directory, state);
+    goOn(directory, state, own);
     return;
   }
   const { runHooks } = require("./hooks.ts") as typeof import("./hooks.ts");
@@ -95,20 +106,20 @@ export function letGo(directory: string, state: StoredState): void {
     }
   };
   hooks("startContainer", "created");
-  goOn(directory, state);
+  goOn(directory, state, own);
   hooks("poststart", "running");
 }
 
-function goOn(directory: string, state: StoredState): void {
+function goOn(directory: string, state: StoredState, own?: number): void {
   try {
-    release(directory, state);
+    release(directory, state, own);
   } catch (error) {
     throw explainMemory(error, state.cgroup);
   }
 }
 
-function release(directory: string, state: StoredState): void {
-  const pidfd = pidfdOf(state);
+function release(directory: string, state: StoredState, own?: number): void {
+  const pidfd = own ?? pidfdOf(state);
   if (pidfd === undefined) {
     const failure = recorded(directory, readHead(join(directory, PLAN))) ?? died("", state.pid);
     reap(state.pid, true);
@@ -121,7 +132,7 @@ function release(directory: string, state: StoredState): void {
     unlinkSync(join(directory, FIFO));
   } finally {
     handOver?.close();
-    closeSync(pidfd);
+    if (pidfd !== own) closeSync(pidfd);
   }
 }
 
@@ -132,7 +143,7 @@ function lead(directory: string, state: StoredState, pidfd: number, handOver: Ha
   const fifo = openSync(join(directory, FIFO), constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const said = listen(state.pid, fifo, pidfd, handOver);
-    const failure = failureOf(directory, state, said);
+    const failure = failureOf(directory, state, pidfd, said);
     if (failure === undefined) return;
     reap(state.pid, false);
     throw failure;
@@ -149,13 +160,24 @@ function lead(directory: string, state: StoredState, pidfd: number, handOver: Ha
  * What stopped the program, if anything did: the record tells; and init may have been killed before it got to execve, or
  * in it, when its name was init's to the end.
  */
-function failureOf(directory: string, state: StoredState, said: string): KontenaError | undefined {
+function failureOf(
+  directory: string,
+  state: StoredState,
+  pidfd: number,
+  said: string,
+): KontenaError | undefined {
   const head = readHead(join(directory, PLAN));
   const failure = recorded(directory, head);
   if (failure !== undefined) return failure;
   if (said !== READY && said !== "") return died(said, state.pid);
-  const diedInExecve = !isAlive(state.pid, state.startTime) && readStat(state.pid)?.name === INIT_NAME;
-  return reachedExecve(head) && !diedInExecve ? undefined : died("", state.pid);
+  return reachedExecve(head) && !diedAsInit(state, pidfd) ? undefined : died("", state.pid);
+}
+
+/** Whether it has ended with init's name. */
+function diedAsInit({ pid, startTime }: StoredState, pidfd: number): boolean {
+  if (poll([pidfd], 0).length === 0) return false;
+  const stat = readStat(pid);
+  return stat?.startTime === startTime && stat.name === INIT_NAME;
 }
 
 /** Undefined when init is gone. */

@@ -188,10 +188,11 @@ function cellValues(
     [CLONE_FLAGS]: flagsOf(namespaces, cgroupFd),
   };
   // Streams first: init's numbers may be theirs here.
-  [...streams, numbers.plan, ...numbers.kept, ...numbers.handles].forEach(({ ours, inInit }, i) => {
+  const handed = [...streams, numbers.plan, ...numbers.kept, ...numbers.handles];
+  for (const [i, { ours, inInit }] of handed.entries()) {
     values[handedCell(i)] = ours;
     values[numberCell(i)] = inInit;
-  });
+  }
   return values;
 }
 

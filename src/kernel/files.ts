@@ -7,6 +7,19 @@ import { rawSyscall } from "./libc.ts";
 /** The text of a file. @throws FileError */
 export const readText = (path: string): string => readFileSync(path, "utf8");
 
+/** The same, or undefined for whatever can't be read: no exception for what may well be gone, one costs as much as the read. */
+export function tryReadText(path: string): string | undefined {
+  const fd = rawSyscall("openat", AT_FDCWD, path, O.O_RDONLY | O.O_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  try {
+    return readFileSync(fd, "utf8");
+  } catch {
+    return undefined;
+  } finally {
+    rawSyscall("close", fd);
+  }
+}
+
 /** The bytes of a file of its own memory; undefined when there is none. No exception for that: one costs as much as the read. */
 export function readBytes(path: string): Uint8Array | undefined {
   if (!existsSync(path)) return undefined;

@@ -24,7 +24,10 @@ export function cgroupFile(input: PlanInput, h: Hierarchy, file: string): Buffer
 
 /** The texts of all such arguments, for a plan that was made for another container. */
 export function cgroupTexts(input: PlanInput): Buffer[] {
-  return input.host.hierarchies.flatMap((h) => [cgroupFile(input, h, "/tasks"), cgroupFile(input, h, "")]);
+  const texts: Buffer[] = [];
+  for (const h of input.host.hierarchies)
+    texts.push(cgroupFile(input, h, "/tasks"), cgroupFile(input, h, ""));
+  return texts;
 }
 
 const PREFIX = "_ses.";
