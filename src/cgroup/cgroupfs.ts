@@ -4,9 +4,9 @@
  * v2 it is born there.
  */
 
-import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { openSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 import type { Hierarchy } from "../plan/input.ts";
 import { joinsByItself } from "../plan/texts.ts";
 

@@ -1,9 +1,10 @@
 /** Control files: written with the kernel's own answer, and the limits of a container applied by them. */
-import { join } from "node:path";
+
 import type { Resources } from "../../spec/resources.ts";
 import { KontenaError, type Problem } from "../error.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
 import { readText, writeControl, writeControls } from "../kernel/files.ts";
+import { join } from "../path.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import { controllerOf, unifiedOf } from "./directories.ts";
 import type { Facts, Item, Notice, Refusal, Write } from "./item.ts";

@@ -1,12 +1,12 @@
 /** Cgroups as directories: made, entered, looked into, removed; the same for every manager. */
 
-import { dirname, join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
 import { ERRNO, errnoName } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
+import { dirname, join } from "../path.ts";
 import type { Hierarchy } from "../plan/input.ts";
 import type { Cgroup } from "./cgroup.ts";
 

@@ -1,9 +1,9 @@
 /** The freezer of v1 and v2 (cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, "cgroup.freeze"). */
 
-import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { readdirSync, writeFileSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { controllerOf, failed, unifiedOf } from "./directories.ts";
 

@@ -1,8 +1,8 @@
 /** Which cgroup hierarchies the host has, and where: /proc/self/mountinfo (proc(5), cgroups(7)). */
 
-import { posix } from "node:path";
 import { readText } from "../kernel/files.ts";
 import { accessSync, constants } from "../kernel/fs.ts";
+import { dirname, join } from "../path.ts";
 import type { Hierarchy } from "../plan/input.ts";
 
 /** mountinfo writes blanks and backslashes of a path in octal. */
@@ -56,9 +56,9 @@ export function delegatedCgroup(hierarchies: readonly Hierarchy[]): string | und
   if (unified === undefined || hierarchies.length > 1) return undefined;
   const own = /^0::(\/.*)$/m.exec(readText("/proc/self/cgroup"))?.[1];
   if (own === undefined) return undefined;
-  const found = [posix.dirname(own), own].find((path) => {
-    const directory = posix.join(unified.mountpoint, path);
-    return isWritable(directory) && isWritable(posix.join(directory, "cgroup.procs"));
+  const found = [dirname(own), own].find((path) => {
+    const directory = join(unified.mountpoint, path);
+    return isWritable(directory) && isWritable(join(directory, "cgroup.procs"));
   });
   return found === "/" ? "" : found;
 }

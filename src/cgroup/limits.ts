@@ -1,7 +1,8 @@
 /** `linux.resources` as a whole put in force on a cgroup that is there, at create and by `update`; for every driver. */
-import { join } from "node:path";
+
 import type { Resources } from "../../spec/resources.ts";
 import { writeControls } from "../kernel/files.ts";
+import { join } from "../path.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import type { DeviceWrites } from "./devices/v1.ts";
 import { controllerOf } from "./directories.ts";

@@ -1,10 +1,10 @@
 /** The bundle (bundle.md): a directory with config.json, and the root file system that it names. */
 
-import { isAbsolute, join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
 import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from "../kernel/fs.ts";
+import { isAbsolute, join } from "../path.ts";
 
 export interface Bundle {
   /** Absolute path without symlinks. */

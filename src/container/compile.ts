@@ -7,7 +7,6 @@
  * What differs from container to container — its cgroup's path, the numbers of descriptors — is filled in.
  */
 
-import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
@@ -15,6 +14,7 @@ import type { Problem } from "../error.ts";
 import type { Kit } from "../init/loader.ts";
 import { type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
 import { type Step, stepsOf } from "../init/step.ts";
+import { join } from "../path.ts";
 import type { Handle } from "../plan/handles.ts";
 import type { PlanInput } from "../plan/input.ts";
 import type { Lookup } from "../plan/lookups.ts";

@@ -3,11 +3,11 @@
  * state before it exists, so that `delete --force` finds it whenever this process is killed.
  */
 
-import { join, resolve } from "node:path";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { constants, openSync, writeFileSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
+import { join, resolve } from "../path.ts";
 import { hasNamespace } from "../plan/input.ts";
 import { COPY_UP, LISTENER, LISTENER_FIFO } from "../plan/names.ts";
 import { BORN, CREATED, HOOKS, IN_CGROUP, JOINED } from "../plan/pauses.ts";

@@ -1,11 +1,11 @@
 /** delete (runtime.md, "Delete"): undoes what create has made. */
 
-import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { removeCgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { closeSync, existsSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
+import { join } from "../path.ts";
 import {
   CONFIG,
   directoryOf,

@@ -9,7 +9,6 @@
  *   listener.fifo  where it waits again, when the seccomp filter has an agent that must have its listener first
  */
 
-import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
@@ -31,6 +30,7 @@ import {
   writeFileSync,
 } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
+import { join } from "../path.ts";
 import { LISTENER_FIFO } from "../plan/names.ts";
 
 import { checkId } from "./id.ts";

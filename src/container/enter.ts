@@ -1,12 +1,12 @@
 /** What a process needs to enter a container: its namespaces, its root, its cgroups. */
 
-import { join } from "node:path";
 import { joinCgroup, unifiedOf } from "../cgroup/directories.ts";
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { existsSync, openSync, readlinkSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
+import { join } from "../path.ts";
 import { CONTAINER, CONTAINER_ROOT, type EnterInput } from "../plan/exec.ts";
 import type { Handle } from "../plan/handles.ts";
 import { NAMESPACES, type NamespaceType } from "../plan/namespaces.ts";

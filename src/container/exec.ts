@@ -1,9 +1,9 @@
 /** exec: one more process in a container that runs, with its namespaces, its cgroup, its root and its rights. */
 
-import { resolve } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { rawSyscall } from "../kernel/libc.ts";
+import { resolve } from "../path.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
 import { LISTENER } from "../plan/names.ts";
 import { programCheck, treatmentOf } from "../plan/outside.ts";

@@ -1,10 +1,10 @@
 /** Bundle, host and options → the planner's input: what the config means here. */
 
-import { join, posix } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
 import { readlinkSync } from "../kernel/fs.ts";
+import { join, normalize } from "../path.ts";
 import { type Host, hasNamespace, isNew, type PlanInput } from "../plan/input.ts";
 import { isBind } from "../plan/source.ts";
 import type { Bundle } from "./bundle.ts";
@@ -72,7 +72,7 @@ function defaultMappings(config: Config, host: Host): Config {
  */
 export function cgroupPathOf(asked: string | undefined, id: string, delegated = ""): string {
   if (asked === undefined || asked === "") return `${delegated}/kontena-${id}`;
-  const path = posix.normalize(asked.startsWith("/") ? asked : `${delegated}/${asked}`).replace(/\/$/, "");
+  const path = normalize(asked.startsWith("/") ? asked : `${delegated}/${asked}`).replace(/\/$/, "");
   if (path === "" || asked.split("/").includes(".."))
     throw new KontenaError("CONFIG_INVALID", `"${asked}" is not a path of a cgroup of its own`, {
       at: "linux.cgroupsPath",
@@ -100,7 +100,7 @@ export function absoluteSources(config: Config, bundle: string): Config {
   if (mounts === undefined || !mounts.some(isRelativeBind)) return config;
   return {
     ...config,
-    mounts: mounts.map((m) => (isRelativeBind(m) ? { ...m, source: posix.join(bundle, m.source ?? "") } : m)),
+    mounts: mounts.map((m) => (isRelativeBind(m) ? { ...m, source: join(bundle, m.source ?? "") } : m)),
   };
 }
 

@@ -1,6 +1,5 @@
 /** kill (runtime.md, "Kill"): a signal for the container's process, or for all of its processes. */
 
-import { join } from "node:path";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { unifiedOf } from "../cgroup/directories.ts";
 import { freezeCgroup, ownState, thawCgroup, thawTree } from "../cgroup/freezer.ts";
@@ -9,6 +8,7 @@ import { SIGKILL } from "../kernel/consts/signal.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { closeSync, existsSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
+import { join } from "../path.ts";
 import { loadState, type StoredState } from "./directory.ts";
 import { containerProcesses } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";

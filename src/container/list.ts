@@ -1,9 +1,9 @@
 /** list: every container of this root. */
 
-import { join } from "node:path";
 import { formatError, KontenaError } from "../error.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { readdirSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 import { readState } from "./directory.ts";
 import { isId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";

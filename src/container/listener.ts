@@ -13,7 +13,6 @@
  * that is killed is the end of file of the FIFO, and init's end.
  */
 
-import { join } from "node:path";
 import type { State } from "../../spec/state.ts";
 import { KontenaError } from "../error.ts";
 import { UNSET } from "../init/memory.ts";
@@ -21,6 +20,7 @@ import { errnoText } from "../kernel/errno.ts";
 import { closeSync, constants, openSync, readSync, writeSync } from "../kernel/fs.ts";
 import { SyscallError, syscall } from "../kernel/libc.ts";
 import { connectStream, sendDescriptor } from "../kernel/unix-socket.ts";
+import { join } from "../path.ts";
 import { LISTENER_FIFO } from "../plan/names.ts";
 
 import { PLAN, type StoredState } from "./directory.ts";

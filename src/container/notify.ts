@@ -3,13 +3,13 @@
  * service manager. The service manager's own socket isn't in the container, and takes nothing from processes it doesn't know.
  */
 
-import { join } from "node:path";
 import type { Config } from "../../spec/config.ts";
 import { O } from "../kernel/consts/fcntl.ts";
 import { bindDatagram, connectDatagram } from "../kernel/datagram.ts";
 import { chmodSync, closeSync, existsSync, mkdirSync, openSync, unlinkSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { sendDescriptor } from "../kernel/unix-socket.ts";
+import { join } from "../path.ts";
 import { isNew } from "../plan/input.ts";
 import type { Runtime } from "./runtime.ts";
 import { openPidfd, poll } from "./wait.ts";

@@ -8,10 +8,10 @@
  * NAME is a quick hash of the text. It only finds the file: the text itself decides, to the byte.
  */
 
-import { join } from "node:path";
 import { parseJson } from "../../spec/json.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
 import { stringify } from "./json.ts";

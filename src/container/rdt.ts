@@ -3,12 +3,12 @@
  * processor's cache and memory bandwidth (Documentation/filesystems/resctrl.rst, Linux 4.10).
  */
 
-import { join } from "node:path";
 import type { IntelRdt } from "../../spec/linux.ts";
 import { KontenaError } from "../error.ts";
 import { errnoText } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 
 const AT = "linux.intelRdt";
 

@@ -1,6 +1,7 @@
 /** What every command needs: where states are kept, and whom to tell. */
-import { join } from "node:path";
+
 import { readText } from "../kernel/files.ts";
+import { join } from "../path.ts";
 
 export interface RuntimeOptions {
   /** Directory of the containers' states; the default depends on the user. */

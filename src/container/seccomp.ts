@@ -1,6 +1,7 @@
 /** linux.seccomp on its way to the planner: compiled by libseccomp, or found among the filters that are kept. */
-import { join } from "node:path";
+
 import type { Config } from "../../spec/config.ts";
+import { join } from "../path.ts";
 import type { PlanInput, SeccompFilter } from "../plan/input.ts";
 import type { Runtime } from "./runtime.ts";
 

@@ -3,13 +3,13 @@
  * able to: then the failure record says why.
  */
 
-import { join } from "node:path";
 import { KontenaError } from "../error.ts";
 import { reachedExecve } from "../init/memory.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
+import { join } from "../path.ts";
 import { INIT_NAME, READY } from "../plan/names.ts";
 
 import { end } from "./birth.ts";

@@ -1,9 +1,9 @@
 /** state (runtime.md, "Query State"): what a container is and what it does now. */
 
-import { join } from "node:path";
 import type { State } from "../../spec/state.ts";
 import { ownState } from "../cgroup/freezer.ts";
 import { existsSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 import { INIT_NAME } from "../plan/names.ts";
 
 import { FIFO, loadState, type StoredState } from "./directory.ts";

@@ -3,7 +3,7 @@
  * Loading node:fs takes 0.7 ms, which is a tenth of what a container's `run` may cost; and for errnos that it has no name for
  * (those of cgroups) it tells another one.
  */
-import { dirname } from "node:path";
+import { dirname } from "../path.ts";
 import { ACCESS, AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, O } from "./consts/fcntl.ts";
 import { S_IF, S_IFMT } from "./consts/stat.ts";
 import { ERRNO } from "./errno.ts";

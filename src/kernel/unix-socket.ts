@@ -1,6 +1,6 @@
 /** Sockets of AF_UNIX that this process connects to, and descriptors sent through them (unix(7), cmsg(3)). */
 
-import { basename, dirname } from "node:path";
+import { basename, dirname } from "../path.ts";
 import { AT_FDCWD, O } from "./consts/fcntl.ts";
 import {
   AF_UNIX,

@@ -1,9 +1,10 @@
 /** Bind mounts: open_tree(2) copies the mount at the source; its flags change on the copy before anyone can see it. */
-import { posix } from "node:path";
+
 import type { Mount } from "../../spec/mounts.ts";
 import { buffer, type Call, cell, type Failure, type Step } from "../init/step.ts";
 import { AT_FDCWD, AT_RECURSIVE, AT_SYMLINK_NOFOLLOW } from "../kernel/consts/fcntl.ts";
 import { OPEN_TREE } from "../kernel/consts/mount.ts";
+import { basename, dirname } from "../path.ts";
 import { attach, setAllAttributes } from "./attach.ts";
 import { openOrMake, relative } from "./destination.ts";
 import { checkedIdMap } from "./idmap.ts";
@@ -67,11 +68,11 @@ const PATH_MAX = 4096;
 /** The source is a symlink, and its copy is what the config asks for: nothing is mounted. */
 function copyLink(target: string, path: string, at: string, fail: Failure): Step[] {
   const inside = relative(path);
-  const name = posix.basename(inside);
+  const name = basename(inside);
   const parent = `${at} parent`;
   return [
     openOrMake({
-      path: posix.dirname(inside),
+      path: dirname(inside),
       kind: "directory",
       save: parent,
       at: `${at}.destination`,

@@ -3,10 +3,10 @@
  * descriptor: a symlink, whatever it says and whenever it was made, leads to somewhere inside (CVE-2019-16884, -2021-30465).
  */
 
-import { posix } from "node:path";
 import { type Arg, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
+import { normalize } from "../path.ts";
 import { ABOVE, ABOVE_SLOTS, BELOW, LOWEST, ROOT, type Slot } from "./names.ts";
 
 /** Gives the descriptor in cell `from` the number of a slot. */
@@ -58,7 +58,7 @@ export interface Destination {
 
 /** The path below the root, without leading slash, `.` or `..`; `"."` for the root itself. */
 export function relative(path: string): string {
-  return posix.normalize(`/${path}`).slice(1).replace(/\/$/, "") || ".";
+  return normalize(`/${path}`).slice(1).replace(/\/$/, "") || ".";
 }
 
 /**

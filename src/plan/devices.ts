@@ -2,9 +2,10 @@
  * Devices: those that every container has (config-linux.md, "Default Devices"; runtime-linux.md, "/dev symbolic links"), and
  * those of the config (config-linux.md, "Devices"), which may be anywhere in the root file system.
  */
-import { posix } from "node:path";
+
 import type { Device } from "../../spec/devices.ts";
 import { type Call, cell, type Step } from "../init/step.ts";
+import { basename, dirname } from "../path.ts";
 import { openInRoot, openOrMake, relative, sweep, swept } from "./destination.ts";
 import { hasNamespace, type PlanInput } from "./input.ts";
 import { type DeviceNode, isMade, look, makeNode, nodeBuffers, nodeFailure } from "./node.ts";
@@ -95,7 +96,7 @@ function defaultDevices(input: PlanInput): Step[] {
   });
   return [
     open,
-    ...defaults(input).flatMap((node) => makeNode(input, node, DEV, posix.basename(node.path))),
+    ...defaults(input).flatMap((node) => makeNode(input, node, DEV, basename(node.path))),
     ...LINKS.map(
       ([target, name]): Call => ({
         call: "symlinkat",
@@ -118,10 +119,10 @@ function configuredDevices(input: PlanInput): Step[] {
 
 function configuredDevice(input: PlanInput, node: DeviceNode): Step[] {
   const { path, at } = node;
-  const name = posix.basename(path);
+  const name = basename(path);
   const save = `${at} directory`;
   const place = {
-    path: posix.dirname(path),
+    path: dirname(path),
     kind: "directory" as const,
     save,
     at: `${at}.path`,

@@ -1,11 +1,11 @@
 /** The program itself: where it runs, which file it is, and execve (config.md, "Process"; execve(2)). */
 
-import { posix } from "node:path";
 import { LAST_CALL } from "../init/memory.ts";
 import { buffer, type Call, cell, type Failure, type Step, struct } from "../init/step.ts";
 import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel/consts/fcntl.ts";
 import { PR } from "../kernel/consts/prctl.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
+import { join, normalize } from "../path.ts";
 import type { PlanInput } from "./input.ts";
 import { CWD_BUFFER, EXEC_PATH, lookupCells } from "./names.ts";
 import { filterHints } from "./seccomp.ts";
@@ -40,7 +40,7 @@ export function workingDirectory({ config }: PlanInput): Step[] {
     ...(on === undefined ? {} : { on }),
     fail,
   });
-  const parts = posix.normalize(cwd).split("/").filter(Boolean);
+  const parts = normalize(cwd).split("/").filter(Boolean);
   const make = parts.map(
     (_, i): Call => ({
       call: "mkdirat",
@@ -70,7 +70,7 @@ export function candidates({ config }: PlanInput): string[] {
   if (name.includes("/")) return [name];
   const path = config.process?.env?.findLast((entry) => entry.startsWith("PATH="))?.slice("PATH=".length);
   // An empty element is the working directory, as it always was.
-  return (path ?? DEFAULT_PATH).split(":").map((directory) => posix.join(directory || ".", name));
+  return (path ?? DEFAULT_PATH).split(":").map((directory) => join(directory || ".", name));
 }
 
 /**

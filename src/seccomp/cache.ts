@@ -4,7 +4,6 @@
  * the hash of its own bytes. Nothing here is a reason to fail: what can't be read is compiled again.
  */
 
-import { join } from "node:path";
 import { codeOf } from "../kernel/files.ts";
 import {
   closeSync,
@@ -19,6 +18,7 @@ import {
   statSync,
   writeFileSync,
 } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 
 /** An engine has a handful of profiles. */
 const MOST_KEPT = 32;

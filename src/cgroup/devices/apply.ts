@@ -1,8 +1,9 @@
 /** The container's device rules put in force: v1's files where that hierarchy is, else v2's filter. */
-import { join } from "node:path";
+
 import { KontenaError } from "../../error.ts";
 import { ERRNO, errnoName, errnoText } from "../../kernel/errno.ts";
 import { readText, writeControls } from "../../kernel/files.ts";
+import { join } from "../../path.ts";
 import type { Cgroup, CgroupRequest } from "../cgroup.ts";
 import { controllerOf, unifiedOf } from "../directories.ts";
 import { lacking } from "../item.ts";

@@ -3,9 +3,9 @@
  * waiting init. cgroup v2 only: on v1 systemd has but a part of the hierarchies.
  */
 
-import { join } from "node:path";
 import { KontenaError } from "../../error.ts";
 import { existsSync } from "../../kernel/fs.ts";
+import { join } from "../../path.ts";
 import type { Cgroup, CgroupRequest, Driver } from "../cgroup.ts";
 import { factsOf } from "../control.ts";
 import { killAndRemove, processesOf, unifiedOf } from "../directories.ts";

@@ -3,11 +3,11 @@
  * from the root of the hierarchy to the container's parent.
  */
 
-import { dirname, join } from "node:path";
 import { KontenaError } from "../../error.ts";
 import { errnoName, errnoText } from "../../kernel/errno.ts";
 import { readText, writeControl } from "../../kernel/files.ts";
 import { existsSync } from "../../kernel/fs.ts";
+import { dirname, join } from "../../path.ts";
 
 /** What statistics of a container are read from; enabled where that goes. */
 const OBSERVED = ["cpu", "io", "memory", "pids"];

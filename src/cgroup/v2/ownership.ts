@@ -1,9 +1,10 @@
 /** "Cgroup ownership" (config-linux.md): a container that manages its own part of v2 owns it, and nothing that limits it. */
-import { join } from "node:path";
+
 import { AT_FDCWD } from "../../kernel/consts/fcntl.ts";
 import { ERRNO, errnoName } from "../../kernel/errno.ts";
 import { readText } from "../../kernel/files.ts";
 import { rawSyscall } from "../../kernel/libc.ts";
+import { join } from "../../path.ts";
 import { isNew, type PlanInput } from "../../plan/input.ts";
 import { failed } from "../directories.ts";
 

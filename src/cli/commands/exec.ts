@@ -1,8 +1,8 @@
-import { resolve } from "node:path";
 import { type ExecOptions, exec } from "../../container/exec.ts";
 import { openRuntime, type Runtime } from "../../container/runtime.ts";
 import { KontenaError } from "../../error.ts";
 import { readFileSync } from "../../kernel/fs.ts";
+import { resolve } from "../../path.ts";
 import type { ExecArguments } from "../arguments.ts";
 import type { CommandContext } from "../option.ts";
 

@@ -1,5 +1,5 @@
-import { resolve } from "node:path";
 import type { CreateOptions } from "../../container/create.ts";
+import { resolve } from "../../path.ts";
 import type { CreateArguments } from "../arguments.ts";
 import { listenFds, notifySocket } from "../service.ts";
 

@@ -1,7 +1,7 @@
-import { resolve } from "node:path";
 import { defaultConfig } from "../../container/spec.ts";
 import { KontenaError } from "../../error.ts";
 import { writeFileSync } from "../../kernel/fs.ts";
+import { resolve } from "../../path.ts";
 import type { SpecArguments } from "../arguments.ts";
 import type { CommandContext } from "../option.ts";
 
