@@ -3,7 +3,7 @@
 import { GLOBAL_OPTIONS } from "../../src/cli/globals.ts";
 import { usageLine } from "../../src/cli/interpret.ts";
 import { GROUPS, type Options, type ReadyCommand } from "../../src/cli/option.ts";
-import { COMMANDS, readyCommands } from "../../src/cli/table.ts";
+import { allCommands, readyCommands } from "../../src/cli/table.ts";
 
 export const MAN_PATH = `${import.meta.dir}/../../docs/man/kontena.8`;
 
@@ -54,7 +54,9 @@ export function manPage(): string {
     const commands = readyCommands().filter((command) => command.group === key);
     return `.SH ${title.toUpperCase()}\n${commands.map(commandSection).join("\n")}`;
   });
-  const later = COMMANDS.filter((command) => command.later).map((command) => command.name);
+  const later = allCommands()
+    .filter((command) => command.later)
+    .map((command) => command.name);
   return `.\\" Made by scripts/docs/man.ts from the command table; don't edit.
 .TH KONTENA 8 "" kontena "System administration"
 .SH NAME

@@ -3,7 +3,7 @@
 import { didYouMean } from "../../spec/nearest.ts";
 import { KontenaError } from "../error.ts";
 import type { Options } from "./option.ts";
-import { COMMANDS } from "./table.ts";
+import { allCommands } from "./table.ts";
 
 const dashed = (name: string): string => (name.length === 1 ? `-${name}` : `--${name}`);
 
@@ -13,7 +13,7 @@ export function complaint(message: string, where: string, options: Options): Kon
   const unknown = /^Unknown arguments?: (.*)$/s.exec(message)?.[1]?.split(", ")[0];
   if (unknown !== undefined) {
     const legal = Object.keys(options).filter((name) => !options[name]?.later);
-    const owned = COMMANDS.some((c) => !c.later && Object.hasOwn(c.options, unknown));
+    const owned = allCommands().some((c) => !c.later && Object.hasOwn(c.options, unknown));
     return new KontenaError("USAGE", `${prefix}unknown option ${dashed(unknown)}`, {
       hint: `legal are ${legal.map(dashed).join(" ")}`,
       ...didYouMean(dashed(unknown), Object.keys(options).map(dashed)),
@@ -38,7 +38,7 @@ export function complaint(message: string, where: string, options: Options): Kon
 
 /** The error for a word that isn't a command. */
 export function unknownCommand(name: string): KontenaError {
-  const names = COMMANDS.map((command) => command.name);
+  const names = allCommands().map((command) => command.name);
   return new KontenaError("USAGE", `unknown command "${name}"`, {
     hint: `commands are ${names.join(", ")}; kontena --help explains them`,
     ...didYouMean(name, names),

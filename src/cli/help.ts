@@ -2,7 +2,7 @@ import { GLOBAL_OPTIONS } from "./globals.ts";
 import { usageLine } from "./interpret.ts";
 import { GROUPS, type Options, type ReadyCommand } from "./option.ts";
 import { loadYargs } from "./slow.ts";
-import { COMMANDS, readyCommands } from "./table.ts";
+import { allCommands, readyCommands } from "./table.ts";
 
 const WIDTH = 100;
 const TYPES = { flag: "boolean", text: "string", number: "number" } as const;
@@ -27,7 +27,9 @@ function commandList(): string {
     const rows = readyCommands().filter((command) => command.group === key);
     return `${title}:\n${list(rows.map((command) => [command.name, command.summary]))}`;
   });
-  const later = COMMANDS.filter((command) => command.later).map((command) => command.name);
+  const later = allCommands()
+    .filter((command) => command.later)
+    .map((command) => command.name);
   return [...groups, `Not in this version yet: ${later.join(", ")}`].join("\n\n");
 }
 

@@ -28,8 +28,9 @@ import { LATER_COMMANDS } from "./later.ts";
 import type { CommandSpec, ReadyCommand } from "./option.ts";
 import { updateOptions } from "./update-arguments.ts";
 
-const READY_COMMANDS: readonly ReadyCommand[] = [
-  {
+/** A row is made when it is asked for: all of them take a quarter of a millisecond, and a command needs its own. */
+const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
+  run: () => ({
     name: "run",
     group: "life",
     summary: "create a container, start it, wait for its end and delete it",
@@ -42,11 +43,11 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
         "returns at once; the bundle is the current directory",
       ],
     ],
-    positionals: newContainer,
-    options: runOptions,
+    positionals: newContainer(),
+    options: runOptions(),
     load: () => import("./commands/run.ts"),
-  },
-  {
+  }),
+  create: () => ({
     name: "create",
     group: "life",
     summary: "make a container ready, without starting its program",
@@ -58,22 +59,22 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
         "makes container web1; init's process id is in web1.pid",
       ],
     ],
-    positionals: newContainer,
-    options: createOptions,
+    positionals: newContainer(),
+    options: createOptions(),
     load: () => import("./commands/create.ts"),
-  },
-  {
+  }),
+  start: () => ({
     name: "start",
     group: "life",
     summary: "run the program of a created container",
     description:
       "Lets the waiting init execute the program of config.json. If that fails, start fails, and says why.",
     examples: [["kontena start web1", "runs the program of web1 and returns"]],
-    positionals: container,
+    positionals: container(),
     options: {},
     load: () => import("./commands/start.ts"),
-  },
-  {
+  }),
+  exec: () => ({
     name: "exec",
     group: "life",
     summary: "run another program in a container",
@@ -83,13 +84,13 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena exec web1 ps", "runs ps in web1"],
       ["kontena exec -u 1000 -e LANG=C web1 sh -c 'id; env'", "runs a script as user 1000"],
     ],
-    positionals: execPositionals,
-    options: execOptions,
+    positionals: execPositionals(),
+    options: execOptions(),
     load: () => import("./commands/exec.ts"),
     // As runc has it: 1 is what many a program exits with.
     failureStatus: 255,
-  },
-  {
+  }),
+  kill: () => ({
     name: "kill",
     group: "life",
     summary: "send a signal to a container",
@@ -99,32 +100,32 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena kill web1", "asks web1 to end (TERM)"],
       ["kontena kill --all web1 KILL", "ends every process of web1"],
     ],
-    positionals: killPositionals,
-    options: killOptions,
+    positionals: killPositionals(),
+    options: killOptions(),
     load: () => import("./commands/kill.ts"),
-  },
-  {
+  }),
+  pause: () => ({
     name: "pause",
     group: "life",
     summary: "freeze a container",
     description:
       "Stops every process of the container where it stands, without a signal that it could see. Memory stays as it is, and no CPU time is used until `kontena resume`.",
     examples: [["kontena pause web1", "freezes web1; its status is then paused"]],
-    positionals: container,
+    positionals: container(),
     options: {},
     load: () => import("./commands/pause.ts"),
-  },
-  {
+  }),
+  resume: () => ({
     name: "resume",
     group: "life",
     summary: "let a frozen container go on",
     description: "Lets the processes of a container that `kontena pause` has frozen go on.",
     examples: [["kontena resume web1", "lets web1 go on"]],
-    positionals: container,
+    positionals: container(),
     options: {},
     load: () => import("./commands/resume.ts"),
-  },
-  {
+  }),
+  update: () => ({
     name: "update",
     group: "life",
     summary: "change the limits of a container while it runs",
@@ -134,11 +135,11 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena update --memory 128m --pids-limit 50 web1", "gives web1 128 MiB and 50 processes"],
       ['echo \'{"cpu": {"quota": 50000}}\' | kontena update -r - web1', "half a CPU for web1"],
     ],
-    positionals: container,
-    options: updateOptions,
+    positionals: container(),
+    options: updateOptions(),
     load: () => import("./commands/update.ts"),
-  },
-  {
+  }),
+  delete: () => ({
     name: "delete",
     group: "life",
     summary: "remove a stopped container",
@@ -147,11 +148,11 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena delete web1", "removes web1, which has stopped"],
       ["kontena delete --force web1", "removes web1 in any state"],
     ],
-    positionals: container,
-    options: deleteOptions,
+    positionals: container(),
+    options: deleteOptions(),
     load: () => import("./commands/delete.ts"),
-  },
-  {
+  }),
+  list: () => ({
     name: "list",
     group: "look",
     summary: "list the containers",
@@ -161,21 +162,21 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena list -q", "their names, for a script"],
     ],
     positionals: {},
-    options: listOptions,
+    options: listOptions(),
     load: () => import("./commands/list.ts"),
-  },
-  {
+  }),
+  state: () => ({
     name: "state",
     group: "look",
     summary: "print the state of a container as JSON",
     description:
       "Prints what the runtime-spec calls the state: ociVersion, id, status (creating, created, running, paused, stopped), pid, bundle, annotations.",
     examples: [["kontena state web1", "prints the state of web1"]],
-    positionals: container,
+    positionals: container(),
     options: {},
     load: () => import("./commands/state.ts"),
-  },
-  {
+  }),
+  ps: () => ({
     name: "ps",
     group: "look",
     summary: "list the processes of a container",
@@ -186,11 +187,11 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena ps --format json web1", "their process ids, for a program"],
       ["kontena ps web1 -eo pid,rss,args", "the columns that ps(1) can show"],
     ],
-    positionals: psPositionals,
-    options: psOptions,
+    positionals: psPositionals(),
+    options: psOptions(),
     load: () => import("./commands/ps.ts"),
-  },
-  {
+  }),
+  events: () => ({
     name: "events",
     group: "look",
     summary: "print statistics and out-of-memory events as JSON",
@@ -200,11 +201,11 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena events web1", "goes on until web1 ends"],
       ["kontena events --stats web1", "the statistics of now"],
     ],
-    positionals: container,
-    options: eventsOptions,
+    positionals: container(),
+    options: eventsOptions(),
     load: () => import("./commands/events.ts"),
-  },
-  {
+  }),
+  stats: () => ({
     name: "stats",
     group: "look",
     summary: "show what containers use, all in one table",
@@ -215,33 +216,33 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["kontena stats --no-stream web1 web2", "one sample of two containers"],
       ["kontena stats --format json --interval 10s", "a line of JSON every 10 seconds"],
     ],
-    positionals: statsPositionals,
-    options: statsOptions,
+    positionals: statsPositionals(),
+    options: statsOptions(),
     load: () => import("./commands/stats.ts"),
-  },
-  {
+  }),
+  ns: () => ({
     name: "ns",
     group: "look",
     summary: "show which namespaces a container has of its own",
     description:
       "A namespace is the container's own, or it is shared with the host: what is shared isn't isolated.",
     examples: [["kontena ns web1", "lists the namespaces of web1"]],
-    positionals: container,
-    options: nsOptions,
+    positionals: container(),
+    options: nsOptions(),
     load: () => import("./commands/ns.ts"),
-  },
-  {
+  }),
+  explain: () => ({
     name: "explain",
     group: "look",
     summary: "print what create would do, and do nothing",
     description:
       "Prints the plan of a bundle: every system call in order, with the property of config.json that it comes from. Nothing is made or changed.",
     examples: [["kontena explain -b /srv/web", "prints the plan of the bundle /srv/web"]],
-    positionals: explainPositionals,
-    options: explainOptions,
+    positionals: explainPositionals(),
+    options: explainOptions(),
     load: () => import("./commands/explain.ts"),
-  },
-  {
+  }),
+  features: () => ({
     name: "features",
     group: "look",
     summary: "say as JSON what kontena knows",
@@ -251,8 +252,8 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
     positionals: {},
     options: {},
     load: () => import("./commands/features.ts"),
-  },
-  {
+  }),
+  spec: () => ({
     name: "spec",
     group: "prepare",
     summary: "write a config.json to start from",
@@ -260,10 +261,10 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       "Writes a complete config.json that runs `sh` from the directory rootfs beside it. An existing file is never overwritten.",
     examples: [["mkdir -p web/rootfs && kontena spec -b web", "writes web/config.json"]],
     positionals: {},
-    options: specOptions,
+    options: specOptions(),
     load: () => import("./commands/spec.ts"),
-  },
-  {
+  }),
+  completion: () => ({
     name: "completion",
     group: "prepare",
     summary: "print a completion script for a shell",
@@ -272,21 +273,24 @@ const READY_COMMANDS: readonly ReadyCommand[] = [
       ["source <(kontena completion bash)", "completion in this bash"],
       ["kontena completion fish > ~/.config/fish/completions/kontena.fish", "completion in every fish"],
     ],
-    positionals: completionPositionals,
+    positionals: completionPositionals(),
     options: {},
     load: () => import("./commands/completion.ts"),
-  },
-];
-
-/** Every command, those of later versions last. */
-export const COMMANDS: readonly CommandSpec[] = [...READY_COMMANDS, ...LATER_COMMANDS];
-
-/** The command of this name, or undefined. */
-export function findCommand(name: string): CommandSpec | undefined {
-  return COMMANDS.find((command) => command.name === name);
-}
+  }),
+};
 
 /** The commands that this version can do. */
 export function readyCommands(): readonly ReadyCommand[] {
-  return READY_COMMANDS;
+  return Object.values(READY_COMMANDS).map((row) => row());
+}
+
+/** Every command, those of later versions last. */
+export function allCommands(): readonly CommandSpec[] {
+  return [...readyCommands(), ...LATER_COMMANDS];
+}
+
+/** The command of this name, or undefined. */
+export function findCommand(name: string): CommandSpec | undefined {
+  const row = Object.hasOwn(READY_COMMANDS, name) ? READY_COMMANDS[name] : undefined;
+  return row === undefined ? LATER_COMMANDS.find((command) => command.name === name) : row();
 }

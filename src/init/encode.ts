@@ -4,7 +4,8 @@
  * Results live in cells and never in ops, so one result can feed any number of later calls. Addresses are numbers, not
  * bigints, and loops are plain: this runs once a process, in code that no compiler has warmed up.
  */
-import { ERRNO, type ErrnoName } from "../kernel/errno.ts";
+import type { ErrnoName } from "../kernel/errno.ts";
+import { ERRNOS } from "../kernel/errno-table.ts";
 import { pageSize } from "../kernel/page.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import { ARCH, type Arch, syscallNumber } from "../kernel/syscalls.ts";
@@ -152,7 +153,7 @@ function linkCall(linker: Linker, call: Call, next: Node | undefined, leave: Nod
   const { on, zero, otherwise, log } = call;
   if (on !== undefined)
     for (const name in on) {
-      const errno = ERRNO[name as ErrnoName];
+      const errno = ERRNOS[name as ErrnoName];
       const to = follow(linker, on[name as ErrnoName] as Outcome, node, next, leave);
       if (node.errno1 === 0) {
         node.errno1 = errno;

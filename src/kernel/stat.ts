@@ -1,6 +1,7 @@
 /** What a file is (statx(2)), by the names of node:fs. */
 import { AT_EMPTY_PATH, AT_FDCWD, AT_SYMLINK_NOFOLLOW } from "./consts/fcntl.ts";
 import { makedev, S_IF, S_IFMT } from "./consts/stat.ts";
+import { ERRNO } from "./errno.ts";
 import { FileError, whole } from "./file-error.ts";
 import { rawSyscall } from "./libc.ts";
 import { decodeStatx, STATX_BASIC_STATS, STATX_SIZE } from "./structs.ts";
@@ -37,10 +38,11 @@ const TYPES = {
   isCharacterDevice: typeIs(S_IF.S_IFCHR),
 };
 
-function look(fd: number, path: string, flags: number): Stats | FileError {
+/** −errno for what can't be looked at. */
+function look(fd: number, path: string, flags: number): Stats | number {
   const bytes = new Uint8Array(STATX_SIZE);
   const result = rawSyscall("statx", fd, path, flags, STATX_BASIC_STATS, bytes);
-  if (result < 0) return new FileError(result, "stat", path === "" ? undefined : path);
+  if (result < 0) return result;
   const view = new DataView(bytes.buffer);
   const { mode, uid, gid, size, ino, rdevMajor, rdevMinor, devMajor, devMinor } = decodeStatx(view);
   return {
@@ -53,8 +55,8 @@ function look(fd: number, path: string, flags: number): Stats | FileError {
   };
 }
 
-function found(stats: Stats | FileError): Stats {
-  if (stats instanceof FileError) throw stats;
+function found(stats: Stats | number, path?: string): Stats {
+  if (typeof stats === "number") throw new FileError(stats, "stat", path);
   return stats;
 }
 
@@ -63,11 +65,10 @@ export interface StatOptions {
   throwIfNoEntry: false;
 }
 
-const isMissing = ({ code }: FileError) => code === "ENOENT" || code === "ENOTDIR";
-
 function statOf(path: string, flags: number, options?: StatOptions): Stats | undefined {
   const stats = look(AT_FDCWD, whole(path), flags);
-  return options !== undefined && stats instanceof FileError && isMissing(stats) ? undefined : found(stats);
+  const isMissing = stats === -ERRNO.ENOENT || stats === -ERRNO.ENOTDIR;
+  return options !== undefined && isMissing ? undefined : found(stats, path);
 }
 
 export function statSync(path: string): Stats;

@@ -3,7 +3,8 @@ import { checkResults, chooseProgram } from "../../src/container/results.ts";
 import { KontenaError } from "../../src/error.ts";
 import { encodePlan } from "../../src/init/encode.ts";
 import { bufferOffset, cellOffset, SOCKET } from "../../src/init/memory.ts";
-import { ERRNO, type ErrnoName } from "../../src/kernel/errno.ts";
+import type { ErrnoName } from "../../src/kernel/errno.ts";
+import { ERRNOS } from "../../src/kernel/errno-table.ts";
 import { devices } from "../../src/plan/devices.ts";
 import { CWD_BUFFER, lookupCells } from "../../src/plan/names.ts";
 import { outsideOf, programCheck } from "../../src/plan/outside.ts";
@@ -28,11 +29,11 @@ function lookUp(name: string, path: string, found: Found[]): string {
   candidates(input).forEach((_, i) => {
     const names = lookupCells(i);
     const { stat, access, mode = PROGRAM } = found[i] ?? { stat: "ENOENT", access: "ENOENT" };
-    view.setBigInt64(cellOffset(encoded, names.stat), BigInt(stat === undefined ? 0 : -ERRNO[stat]), true);
+    view.setBigInt64(cellOffset(encoded, names.stat), BigInt(stat === undefined ? 0 : -ERRNOS[stat]), true);
     const refused = access ?? stat;
     view.setBigInt64(
       cellOffset(encoded, names.access),
-      BigInt(refused === undefined ? 0 : -ERRNO[refused]),
+      BigInt(refused === undefined ? 0 : -ERRNOS[refused]),
       true,
     );
     if (stat === undefined) view.setUint16(bufferOffset(encoded, names.buffer) + 28, mode, true);
