@@ -35,7 +35,7 @@ function loadLimits() {
 
 /** Before init enters. @throws KontenaError RESOURCE_FAILED */
 function limitDevices({ input, asked, warn }: CgroupRequest, cgroup: Cgroup): void {
-  const fresh = cgroup.directories.every((directory) => cgroup.made.includes(directory));
+  const fresh = isNew(cgroup);
   const v1 = controllerOf(cgroup, "devices");
   if (fresh && v1 !== undefined && asked.newDevices !== undefined && isWritten(v1, asked.newDevices)) return;
   // Loaded for what is more than that, and for the error.
@@ -45,11 +45,16 @@ function limitDevices({ input, asked, warn }: CgroupRequest, cgroup: Cgroup): vo
   applyDevices(cgroup, deviceRules(asked.resources?.devices ?? []), { asked: isAsked, fresh, warn });
 }
 
+function isNew({ directories, made }: Cgroup): boolean {
+  for (const directory of directories) if (!made.includes(directory)) return false;
+  return true;
+}
+
 /** False when the kernel doesn't take one of them. */
 function isWritten(directory: string, writes: readonly DeviceWrites[]): boolean {
-  return writes.every(({ file, values }) =>
-    writeControls(join(directory, file), values).every((result) => result === 0),
-  );
+  for (const { file, values } of writes)
+    for (const result of writeControls(join(directory, file), values)) if (result !== 0) return false;
+  return true;
 }
 
 /** What the state keeps of a config, for updates. */

@@ -70,8 +70,9 @@ function readPositionals(
 ): Record<string, string | readonly string[]> {
   const rows = Object.entries(command.positionals);
   const last = rows.at(-1);
-  const missing = rows.slice(given.length).find(([, row]) => !row.optional);
-  if (missing) {
+  const missing = rows[given.length];
+  // What is optional comes last.
+  if (missing !== undefined && !missing[1].optional) {
     throw new KontenaError(
       "USAGE",
       `${command.name}: ${missing[1].label} is missing: ${missing[1].description}`,

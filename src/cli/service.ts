@@ -8,7 +8,7 @@ type Environment = Readonly<Record<string, string | undefined>>;
  */
 export function listenFds(env: Environment, pid: number): number {
   const { LISTEN_FDS: count = "", LISTEN_PID: whose = "" } = env;
-  if (!/^[0-9]{1,6}$/.test(count)) return 0;
+  if (count === "" || !/^[0-9]{1,6}$/.test(count)) return 0;
   return whose === "" || whose === String(pid) ? Number(count) : 0;
 }
 

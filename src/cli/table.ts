@@ -289,8 +289,16 @@ export function allCommands(): readonly CommandSpec[] {
   return [...readyCommands(), ...LATER_COMMANDS];
 }
 
+let last: CommandSpec | undefined;
+
 /** The command of this name, or undefined. */
 export function findCommand(name: string): CommandSpec | undefined {
-  const row = Object.hasOwn(READY_COMMANDS, name) ? READY_COMMANDS[name] : undefined;
+  if (last?.name !== name) last = find(name);
+  return last;
+}
+
+function find(name: string): CommandSpec | undefined {
+  // Of what every object has, such as `constructor`, nothing is a row.
+  const row = Object.keys(READY_COMMANDS).includes(name) ? READY_COMMANDS[name] : undefined;
   return row === undefined ? LATER_COMMANDS.find((command) => command.name === name) : row();
 }

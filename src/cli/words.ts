@@ -13,6 +13,14 @@ export interface Line {
 export type Value = string | boolean | readonly string[] | undefined;
 export type Values = Readonly<Record<string, Value>>;
 
+const withoutDashes = (word: string): string => word.slice(word.startsWith("--") ? 2 : 1);
+
+/** The option of this name; what every object has besides, such as `constructor`, is none. */
+function optionNamed(options: Options, name: string): OptionSpec | undefined {
+  const found = options[name] as OptionSpec | object | undefined;
+  return typeof found === "object" && "kind" in found ? found : undefined;
+}
+
 /**
  * Where the command stands: the first word that is neither a global option nor the value of one. −1 when there is none.
  * The words before it are global options only, which is how `--rootless auto spec` and `spec --rootless` differ.
@@ -22,8 +30,8 @@ export function commandIndex(words: readonly string[]): number {
     const word = words[i] ?? "";
     if (word === "--") return -1;
     if (!word.startsWith("-") || word === "-") return i;
-    const name = word.replace(/^--?/, "");
-    if (Object.hasOwn(GLOBAL_OPTIONS, name) && (GLOBAL_OPTIONS as Options)[name]?.kind !== "flag") i++;
+    const option = optionNamed(GLOBAL_OPTIONS, withoutDashes(word));
+    if (option !== undefined && option.kind !== "flag") i++;
   }
   return -1;
 }
@@ -31,8 +39,9 @@ export function commandIndex(words: readonly string[]): number {
 /** Whether this option word takes the word after it as its value. */
 function takesNext(word: string, options: Options): boolean {
   if (word.includes("=")) return false;
-  const name = word.replace(/^--?/, "");
-  if (Object.hasOwn(options, name)) return options[name]?.kind !== "flag";
+  const name = withoutDashes(word);
+  const option = optionNamed(options, name);
+  if (option !== undefined) return option.kind !== "flag";
   if (word.startsWith("--")) return false;
   const kinds = [...name].map((letter) => findOption(`-${letter}`, options)?.[1].kind);
   // Of letters in a row the first one that takes a value takes the rest of the word, if there is one.
@@ -85,7 +94,7 @@ export function sortValues(values: Values, own: Options): { globals: Values; opt
   const globals: Record<string, Value> = {};
   const options: Record<string, Value> = {};
   for (const [name, value] of Object.entries(values)) {
-    (Object.hasOwn(own, name) ? options : globals)[name] = value;
+    (optionNamed(own, name) === undefined ? globals : options)[name] = value;
   }
   return { globals, options };
 }
@@ -94,6 +103,6 @@ export function sortValues(values: Values, own: Options): { globals: Values; opt
 export function findOption(word: string, options: Options): [name: string, option: OptionSpec] | undefined {
   if (word.length === 2) return Object.entries(options).find(([, { short }]) => short === word[1]);
   const name = word.slice(2);
-  const option = word.startsWith("--") && Object.hasOwn(options, name) ? options[name] : undefined;
+  const option = word.startsWith("--") ? optionNamed(options, name) : undefined;
   return option && [name, option];
 }

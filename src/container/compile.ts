@@ -73,6 +73,8 @@ export interface Remembered extends Parts {
   lookups: readonly Lookup[];
   sources: PlanInput["host"]["sources"];
   warnings: Problem[];
+  /** It comes from the disk. */
+  isStored?: true;
 }
 
 /** Both sections, with room for the numbers of descriptors that are known only at birth. */
@@ -127,7 +129,8 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
 export function storePlan(runtime: Runtime, { key, base }: Compiled): void {
   for (const each of [base, key]) {
     const plan = each === undefined ? undefined : memory.get(each);
-    if (plan !== undefined) keepPlan(runtime, each as string, plan);
+    if (plan === undefined || plan.isStored) continue;
+    keepPlan(runtime, each as string, plan);
   }
 }
 

@@ -2,10 +2,13 @@
 import { KontenaError } from "../error.ts";
 
 /** As runc and crun allow; with 250 bytes it fits a file name with something before it. */
-const FORM = /^[A-Za-z0-9_+.-]{1,250}$/;
+const MOST = 250;
+const LEGAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_+.-";
 
 export function isId(id: string): boolean {
-  return FORM.test(id) && id !== "." && id !== "..";
+  if (id === "" || id.length > MOST || id === "." || id === "..") return false;
+  for (const letter of id) if (!LEGAL.includes(letter)) return false;
+  return true;
 }
 
 /** @throws KontenaError ID_INVALID */

@@ -154,6 +154,7 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
   let calls: KnownCalls | undefined;
   return {
     ...rest,
+    isStored: true,
     startCalls,
     known: (address) => {
       calls ??= readCalls(`${path}${CALLS}`);

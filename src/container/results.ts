@@ -128,8 +128,8 @@ export function chooseProgram(program: ProgramCheck, encoded: EncodedPlan, memor
   const { name } = program;
   const found = looks(program, encoded, memory);
   const isDirectory = ({ file }: Look) => (file.mode & S_IFMT) === S_IF.S_IFDIR;
-  const right = found.find((look) => look.missing === "" && look.refused === "" && !isDirectory(look));
-  if (right !== undefined) return right.path;
+  for (const look of found)
+    if (look.missing === "" && look.refused === "" && !isDirectory(look)) return look.path;
   const at = "process.args[0]";
   const there = found.find((look) => look.missing === "" && (look.refused !== "" || name.includes("/")));
   if (there !== undefined) {

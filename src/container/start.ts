@@ -219,8 +219,11 @@ function listen(pid: number, fifo: number, pidfd: number, handOver: HandOver | u
       if (readStat(pid)?.name !== INIT_NAME) return said;
       continue;
     }
-    const gone = ready.some((r) => r.fd === pidfd);
-    const events = ready.find((r) => r.fd === fifo)?.events ?? 0;
+    let gone = false;
+    let events = 0;
+    for (const one of ready)
+      if (one.fd === pidfd) gone = true;
+      else events = one.events;
     if (events !== 0) {
       const got = rawSyscall("read", fifo, byte, byte.length);
       if (got > 0) said += new TextDecoder().decode(byte.subarray(0, got));
