@@ -1,6 +1,6 @@
 /** Waiting for children without stopping the event loop: SIGCHLD tells that one may have ended. */
 import { KontenaError } from "../error.ts";
-import { type Ended, onEnd, reap } from "./wait.ts";
+import { type Ended, onEnd, poll, reap } from "./wait.ts";
 
 /** Children that are waited for, and whom to tell when there is nothing to wait for. */
 const waiting = new Map<number, (reason: KontenaError) => void>();
@@ -29,10 +29,20 @@ function forget(pid: number): void {
 }
 
 /**
- * Resolves when the child has ended, and reaps it.
+ * A child that ends within so many milliseconds is waited for without the event loop, which takes longer than many a program to
+ * get going. Nothing else of this process, a signal to be passed on least of all, waits longer than that for it.
+ */
+const SHORT_MS = 2;
+
+/**
+ * Resolves when the child has ended, and reaps it. With a descriptor of it, its end is waited for a short while at once.
  * @throws KontenaError WRONG_STATUS for a process that isn't a child, or has been reaped before
  */
-export function awaitChild(pid: number): Promise<Ended> {
+export function awaitChild(pid: number, pidfd?: number): Promise<Ended> {
+  if (pidfd !== undefined && poll([pidfd], SHORT_MS).length > 0) {
+    const ended = reap(pid, true);
+    if (typeof ended === "object") return Promise.resolve(ended);
+  }
   return new Promise((resolve, reject) => {
     if (waiting.size === 0) {
       process.on("SIGCHLD", look);

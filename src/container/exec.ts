@@ -61,7 +61,7 @@ async function executeAndWait(
   try {
     const launched = start();
     pidfd = launched.pidfd;
-    const ended = awaitChild(launched.pid);
+    const ended = awaitChild(launched.pid, meanwhile === undefined ? pidfd : undefined);
     await meanwhile?.(ended);
     return (await ended).code;
   } finally {

@@ -116,7 +116,9 @@ async function startAndWait(
     return 0;
   }
   const stop = notifier && loadNotify().watchForReady(runtime, notifier, container.pid);
-  const ended = awaitChild(container.pid).finally(() => stop?.());
+  // The event loop has something to do while a terminal is passed through, or a notifier waits.
+  const isAlone = meanwhile === undefined && stop === undefined;
+  const ended = awaitChild(container.pid, isAlone ? container.pidfd : undefined).finally(() => stop?.());
   await meanwhile?.(ended);
   const { code } = await ended;
   if (code === KILLED) warnOfMemory(runtime, state);
