@@ -22,11 +22,16 @@ const NOT_NAMES = new Set([
   "favordynmods",
 ]);
 
+/** Before the type of a file system in a line of mountinfo. */
+const MARK = " - cgroup";
+
 /** The hierarchies of a mountinfo text; of one that is mounted several times, the first. */
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
   const found = new Map<string, Hierarchy>();
-  for (const line of mountinfo.split("\n")) {
-    if (!line.includes(" - cgroup")) continue;
+  // Few of the lines are of this kind.
+  for (let at = mountinfo.indexOf(MARK); at >= 0; at = mountinfo.indexOf(MARK, at + 1)) {
+    const end = mountinfo.indexOf("\n", at);
+    const line = mountinfo.slice(mountinfo.lastIndexOf("\n", at) + 1, end < 0 ? mountinfo.length : end);
     const [before, after] = line.split(" - ") as [string, string];
     const [type, , superOptions] = after.split(" ") as [string, string, string];
     const mountpoint = unescapeOctal(before.split(" ")[4] ?? "");

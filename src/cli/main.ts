@@ -5,38 +5,65 @@ import { parseFast } from "./fast.ts";
 import type { GlobalArguments } from "./globals.ts";
 import { type Invocation, interpret } from "./interpret.ts";
 import { guessLogOptions, type Log, openLog } from "./log.ts";
-import type { CommandContext } from "./option.ts";
+import type { CommandContext, ReadyCommand } from "./option.ts";
 import { writeAll } from "./output.ts";
 import { findCommand } from "./table.ts";
 import { versionText } from "./version.ts";
+import type { Line } from "./words.ts";
 
-/** Runs a command line (without the program's name) and returns the exit status; everything is written by then. */
-export async function main(words: readonly string[]): Promise<number> {
-  let log: Log | undefined;
-  let failureStatus: number | undefined;
+/** An exit status, at once where nothing had to be waited for: a first promise takes as long as a small command. */
+type Status = number | Promise<number>;
+
+/** What an error is told by. */
+interface Telling {
+  log?: Log;
+  failureStatus?: number | undefined;
+}
+
+/** Runs a command line (without the program's name) and gives the exit status; everything is written by then. */
+export function main(words: readonly string[]): Status {
+  const telling: Telling = {};
+  const fail = (error: unknown): number => {
+    report(error, telling.log ?? openLogAnyway(words));
+    return exitStatus(error, telling.failureStatus);
+  };
   try {
-    const line = parseFast(words) ?? (await (await import("./slow.ts")).parseSlow(words));
-    failureStatus = statusOfFailure(line.command);
-    const invocation = interpret(line);
-    switch (invocation.kind) {
-      case "version":
-        writeAll(1, versionText());
-        return 0;
-      case "help":
-        writeAll(1, await (await import("./help.ts")).helpText(invocation.command));
-        return 0;
-      case "command":
-        log = openLog({
-          file: invocation.globals.log,
-          format: invocation.globals["log-format"] ?? "text",
-          level: invocation.globals.debug ? "debug" : (invocation.globals["log-level"] ?? "warning"),
-        });
-        return await runCommand(invocation, log);
-    }
+    const line = parseFast(words);
+    const status = line === undefined ? performSlow(words, telling) : perform(line, telling);
+    return typeof status === "number" ? status : status.catch(fail);
   } catch (error) {
-    report(error, log ?? openLogAnyway(words));
-    return exitStatus(error, failureStatus);
+    return fail(error);
   }
+}
+
+async function performSlow(words: readonly string[], telling: Telling): Promise<number> {
+  const { parseSlow } = await import("./slow.ts");
+  return perform(await parseSlow(words), telling);
+}
+
+function perform(line: Line, telling: Telling): Status {
+  telling.failureStatus = statusOfFailure(line.command);
+  const invocation = interpret(line);
+  switch (invocation.kind) {
+    case "version":
+      writeAll(1, versionText());
+      return 0;
+    case "help":
+      return showHelp(invocation.command);
+    case "command":
+      telling.log = openLog({
+        file: invocation.globals.log,
+        format: invocation.globals["log-format"] ?? "text",
+        level: invocation.globals.debug ? "debug" : (invocation.globals["log-level"] ?? "warning"),
+      });
+      return runCommand(invocation, telling.log);
+  }
+}
+
+async function showHelp(command: ReadyCommand | undefined): Promise<number> {
+  const { helpText } = await import("./help.ts");
+  writeAll(1, await helpText(command));
+  return 0;
 }
 
 function statusOfFailure(name: string | undefined): number | undefined {
@@ -44,7 +71,7 @@ function statusOfFailure(name: string | undefined): number | undefined {
   return command?.later ? undefined : command?.failureStatus;
 }
 
-async function runCommand(invocation: Invocation & { kind: "command" }, log: Log): Promise<number> {
+function runCommand(invocation: Invocation & { kind: "command" }, log: Log): Status {
   const { command, globals, args } = invocation;
   log.debug(() => `${command.name} begins ${performance.now().toFixed(1)} ms after the program`);
   const context: CommandContext = {
@@ -57,10 +84,12 @@ async function runCommand(invocation: Invocation & { kind: "command" }, log: Log
     },
     write: (text) => writeAll(1, text),
   };
-  const { execute } = await command.load();
-  const status = await execute(context, args as never);
-  log.debug(() => `${command.name} ends after ${performance.now().toFixed(1)} ms with status ${status}`);
-  return status;
+  const end = (status: number): number => {
+    log.debug(() => `${command.name} ends after ${performance.now().toFixed(1)} ms with status ${status}`);
+    return status;
+  };
+  const status = command.load().execute(context, args as never);
+  return typeof status === "number" ? end(status) : status.then(end);
 }
 
 /** Two options for one thing: that of runc, and that of crun. */
@@ -88,5 +117,7 @@ function openLogAnyway(words: readonly string[]): Log {
 }
 
 if (import.meta.main) {
-  exitNow(await main(process.argv.slice(2)));
+  const status = main(process.argv.slice(2));
+  if (typeof status === "number") exitNow(status);
+  status.then(exitNow);
 }

@@ -88,7 +88,8 @@ export interface ReadyCommand {
   group: keyof typeof GROUPS;
   positionals: Positionals;
   options: Options;
-  load: () => Promise<CommandModule>;
+  /** Its code, loaded when it is to run. At once: a first promise takes as long as a small command. */
+  load: () => CommandModule;
   /** Exit status of a failure that isn't the program's own: 1 unless it is another one. */
   failureStatus?: number;
   later?: undefined;

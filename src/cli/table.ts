@@ -45,7 +45,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: newContainer(),
     options: runOptions(),
-    load: () => import("./commands/run.ts"),
+    load: () => require("./commands/run.ts") as typeof import("./commands/run.ts"),
   }),
   create: () => ({
     name: "create",
@@ -61,7 +61,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: newContainer(),
     options: createOptions(),
-    load: () => import("./commands/create.ts"),
+    load: () => require("./commands/create.ts") as typeof import("./commands/create.ts"),
   }),
   start: () => ({
     name: "start",
@@ -72,7 +72,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena start web1", "runs the program of web1 and returns"]],
     positionals: container(),
     options: {},
-    load: () => import("./commands/start.ts"),
+    load: () => require("./commands/start.ts") as typeof import("./commands/start.ts"),
   }),
   exec: () => ({
     name: "exec",
@@ -86,7 +86,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: execPositionals(),
     options: execOptions(),
-    load: () => import("./commands/exec.ts"),
+    load: () => require("./commands/exec.ts") as typeof import("./commands/exec.ts"),
     // As runc has it: 1 is what many a program exits with.
     failureStatus: 255,
   }),
@@ -102,7 +102,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: killPositionals(),
     options: killOptions(),
-    load: () => import("./commands/kill.ts"),
+    load: () => require("./commands/kill.ts") as typeof import("./commands/kill.ts"),
   }),
   pause: () => ({
     name: "pause",
@@ -113,7 +113,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena pause web1", "freezes web1; its status is then paused"]],
     positionals: container(),
     options: {},
-    load: () => import("./commands/pause.ts"),
+    load: () => require("./commands/pause.ts") as typeof import("./commands/pause.ts"),
   }),
   resume: () => ({
     name: "resume",
@@ -123,7 +123,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena resume web1", "lets web1 go on"]],
     positionals: container(),
     options: {},
-    load: () => import("./commands/resume.ts"),
+    load: () => require("./commands/resume.ts") as typeof import("./commands/resume.ts"),
   }),
   update: () => ({
     name: "update",
@@ -137,7 +137,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: container(),
     options: updateOptions(),
-    load: () => import("./commands/update.ts"),
+    load: () => require("./commands/update.ts") as typeof import("./commands/update.ts"),
   }),
   delete: () => ({
     name: "delete",
@@ -150,7 +150,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: container(),
     options: deleteOptions(),
-    load: () => import("./commands/delete.ts"),
+    load: () => require("./commands/delete.ts") as typeof import("./commands/delete.ts"),
   }),
   list: () => ({
     name: "list",
@@ -163,7 +163,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: {},
     options: listOptions(),
-    load: () => import("./commands/list.ts"),
+    load: () => require("./commands/list.ts") as typeof import("./commands/list.ts"),
   }),
   state: () => ({
     name: "state",
@@ -174,7 +174,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena state web1", "prints the state of web1"]],
     positionals: container(),
     options: {},
-    load: () => import("./commands/state.ts"),
+    load: () => require("./commands/state.ts") as typeof import("./commands/state.ts"),
   }),
   ps: () => ({
     name: "ps",
@@ -189,7 +189,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: psPositionals(),
     options: psOptions(),
-    load: () => import("./commands/ps.ts"),
+    load: () => require("./commands/ps.ts") as typeof import("./commands/ps.ts"),
   }),
   events: () => ({
     name: "events",
@@ -203,7 +203,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: container(),
     options: eventsOptions(),
-    load: () => import("./commands/events.ts"),
+    load: () => require("./commands/events.ts") as typeof import("./commands/events.ts"),
   }),
   stats: () => ({
     name: "stats",
@@ -218,7 +218,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: statsPositionals(),
     options: statsOptions(),
-    load: () => import("./commands/stats.ts"),
+    load: () => require("./commands/stats.ts") as typeof import("./commands/stats.ts"),
   }),
   ns: () => ({
     name: "ns",
@@ -229,7 +229,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena ns web1", "lists the namespaces of web1"]],
     positionals: container(),
     options: nsOptions(),
-    load: () => import("./commands/ns.ts"),
+    load: () => require("./commands/ns.ts") as typeof import("./commands/ns.ts"),
   }),
   explain: () => ({
     name: "explain",
@@ -240,7 +240,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena explain -b /srv/web", "prints the plan of the bundle /srv/web"]],
     positionals: explainPositionals(),
     options: explainOptions(),
-    load: () => import("./commands/explain.ts"),
+    load: () => require("./commands/explain.ts") as typeof import("./commands/explain.ts"),
   }),
   features: () => ({
     name: "features",
@@ -251,7 +251,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["kontena features", "prints the document, which engines read before they use a property"]],
     positionals: {},
     options: {},
-    load: () => import("./commands/features.ts"),
+    load: () => require("./commands/features.ts") as typeof import("./commands/features.ts"),
   }),
   spec: () => ({
     name: "spec",
@@ -262,7 +262,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     examples: [["mkdir -p web/rootfs && kontena spec -b web", "writes web/config.json"]],
     positionals: {},
     options: specOptions(),
-    load: () => import("./commands/spec.ts"),
+    load: () => require("./commands/spec.ts") as typeof import("./commands/spec.ts"),
   }),
   completion: () => ({
     name: "completion",
@@ -275,7 +275,7 @@ const READY_COMMANDS: Readonly<Record<string, () => ReadyCommand>> = {
     ],
     positionals: completionPositionals(),
     options: {},
-    load: () => import("./commands/completion.ts"),
+    load: () => require("./commands/completion.ts") as typeof import("./commands/completion.ts"),
   }),
 };
 

@@ -34,15 +34,18 @@ function forget(pid: number): void {
  */
 const SHORT_MS = 2;
 
+/** The end of a child that ends very soon; it is reaped then. Undefined for one that goes on. */
+export function awaitSoon({ pid, pidfd }: { pid: number; pidfd: number }): Ended | undefined {
+  if (poll([pidfd], SHORT_MS).length === 0) return undefined;
+  const ended = reap(pid, true);
+  return typeof ended === "object" ? ended : undefined;
+}
+
 /**
- * Resolves when the child has ended, and reaps it. With a descriptor of it, its end is waited for a short while at once.
+ * Resolves when the child has ended, and reaps it.
  * @throws KontenaError WRONG_STATUS for a process that isn't a child, or has been reaped before
  */
-export function awaitChild(pid: number, pidfd?: number): Promise<Ended> {
-  if (pidfd !== undefined && poll([pidfd], SHORT_MS).length > 0) {
-    const ended = reap(pid, true);
-    if (typeof ended === "object") return Promise.resolve(ended);
-  }
+export function awaitChild(pid: number): Promise<Ended> {
   return new Promise((resolve, reject) => {
     if (waiting.size === 0) {
       process.on("SIGCHLD", look);

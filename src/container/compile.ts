@@ -242,31 +242,25 @@ function recall(
 
 /** Everything that a plan depends on, as one text: plans are the same when it is. */
 function keyOf(runtime: Runtime, options: CreateOptions, text: BundleText, facts: HostFacts): string {
-  const { hierarchies, nofile, ...others } = facts;
+  const { hierarchies, nofile, ignoredSignals } = facts;
   // A path of a cgroup has room in steps: the container's name counts by its length.
   const path = cgroupPathFor(runtime, undefined, options.id, facts) ?? "";
-  const room = Math.max(0, ...hierarchies.map((h) => roomOf(h.mountpoint + path)));
-  const parts = [
+  let room = 0;
+  let mounted = "";
+  for (const h of hierarchies) {
+    room = Math.max(room, roomOf(h.mountpoint + path));
+    mounted += `${h.version} ${h.mountpoint} ${h.options.join()}\0`;
+  }
+  return [
     buildOf() ?? "",
-    Object.entries(others).map(([name, value]) => `${name}=${value}`),
-    `${nofile?.soft}:${nofile?.hard}`,
-    hierarchies.map((h) => `${h.version} ${h.mountpoint} ${h.options}`),
-    [
-      runtime.rootless,
-      runtime.cgroupManager,
-      options.preserveFds,
-      options.listenFds,
-      // The directory of its socket is the container's own.
-      options.notifySocket === undefined ? "" : join(runtime.root, options.id),
-      options.noPivot,
-      options.noNewKeyring,
-      room,
-    ],
-    seccompFact(text.text),
-    text.path,
-    text.text,
-  ];
-  return parts.join("\0");
+    ...[facts.uid, facts.gid, facts.permitted, facts.bounding, facts.lastCap, facts.firstUserNamespace],
+    ...[ignoredSignals.join(), facts.delegated, nofile?.soft, nofile?.hard, mounted],
+    ...[runtime.rootless, runtime.cgroupManager, options.preserveFds, options.listenFds],
+    // The directory of its socket is the container's own.
+    options.notifySocket === undefined ? "" : join(runtime.root, options.id),
+    ...[options.noPivot, options.noNewKeyring, room],
+    ...[seccompFact(text.text), text.path, text.text],
+  ].join("\0");
 }
 
 function roomOf(directory: string): number {

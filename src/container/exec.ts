@@ -9,7 +9,7 @@ import { LISTENER } from "../plan/names.ts";
 import { programCheck, treatmentOf } from "../plan/outside.ts";
 import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
-import { awaitChild } from "./children.ts";
+import { awaitChild, awaitSoon } from "./children.ts";
 import { checkConsole, openConsole, sendPidfd } from "./console-socket.ts";
 import { loadState, type StoredState, storedConfig } from "./directory.ts";
 import { type Entrance, entranceOf } from "./enter.ts";
@@ -61,7 +61,9 @@ async function executeAndWait(
   try {
     const launched = start();
     pidfd = launched.pidfd;
-    const ended = awaitChild(launched.pid, meanwhile === undefined ? pidfd : undefined);
+    const soon = meanwhile === undefined ? awaitSoon(launched) : undefined;
+    if (soon !== undefined) return soon.code;
+    const ended = awaitChild(launched.pid);
     await meanwhile?.(ended);
     return (await ended).code;
   } finally {

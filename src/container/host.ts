@@ -1,8 +1,10 @@
 /** Facts about the host and the caller, gathered once, before the plan. */
 
 import { delegatedCgroup, readHierarchies } from "../cgroup/hierarchies.ts";
-import { readText } from "../kernel/files.ts";
+import { RLIMIT } from "../kernel/consts/resource.ts";
+import { readText, tryReadText } from "../kernel/files.ts";
 import { lstatSync, readlinkSync, type Stats, statSync } from "../kernel/fs.ts";
+import { rawSyscall } from "../kernel/libc.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
 import type { Lookup } from "../plan/lookups.ts";
 import { addRootFacts } from "./root-facts.ts";
@@ -29,7 +31,18 @@ export function signalsOf(mask: string): number[] {
 
 const UNLIMITED = 0xffffffffffffffffn;
 
-function openFiles(limits: string): { soft: bigint; hard: bigint } | undefined {
+type OpenFiles = NonNullable<Host["nofile"]>;
+
+/** The limit of a process, 0 for this one (prlimit(2)); undefined for another user's. */
+function openFilesOf(pid: number): OpenFiles | undefined {
+  const limit = new BigUint64Array(2);
+  const result = rawSyscall("prlimit64", pid, RLIMIT.RLIMIT_NOFILE, 0, new Uint8Array(limit.buffer));
+  const [soft = 0n, hard = 0n] = limit;
+  return result < 0 ? undefined : { soft, hard };
+}
+
+/** The same from the text of /proc/PID/limits, which is everybody's. */
+function openFilesIn(limits: string): OpenFiles | undefined {
   const label = "Max open files";
   const at = limits.indexOf(label);
   if (at < 0) return undefined;
@@ -45,17 +58,13 @@ function openFiles(limits: string): { soft: bigint; hard: bigint } | undefined {
  * Bun raises RLIMIT_NOFILE to the hard limit as it starts, and the value before is lost; the parent's soft limit is what
  * this process was given, unless something between the two changed it, which then shows in a lower hard limit.
  */
-function callersOpenFiles(): { soft: bigint; hard: bigint } | undefined {
-  try {
-    const own = openFiles(readText("/proc/self/limits"));
-    const parent = openFiles(readText(`/proc/${process.ppid}/limits`));
-    if (own === undefined || parent === undefined) return undefined;
-    // Math.min takes no bigint.
-    const lowered = parent.soft > own.hard;
-    return { soft: lowered ? own.hard : parent.soft, hard: own.hard };
-  } catch {
-    return undefined;
-  }
+function callersOpenFiles(): OpenFiles | undefined {
+  const own = openFilesOf(0);
+  const parent = openFilesOf(process.ppid) ?? openFilesIn(tryReadText(`/proc/${process.ppid}/limits`) ?? "");
+  if (own === undefined || parent === undefined) return undefined;
+  // Math.min takes no bigint.
+  const lowered = parent.soft > own.hard;
+  return { soft: lowered ? own.hard : parent.soft, hard: own.hard };
 }
 
 const kindOf = (stats: Stats): SourceKind => (stats.isDirectory() ? "directory" : "file");
@@ -85,6 +94,9 @@ export function sourceKinds(lookups: readonly Lookup[], rootfs: string): Host["s
 /** What doesn't depend on the config. */
 export type HostFacts = Omit<Host, "sources">;
 
+/** The kernel gives the first one always the same inode: PROC_USER_INIT_INO (linux/proc_ns.h), 0xeffffffd. */
+const FIRST_USER_NAMESPACE = "user:[4026531837]";
+
 /** What can't change while this process runs. */
 let constant: Pick<Host, "lastCap" | "firstUserNamespace" | "nofile"> | undefined;
 
@@ -92,7 +104,7 @@ export function gatherHost(): HostFacts {
   const status = readText("/proc/self/status");
   constant ??= {
     lastCap: Number(readText("/proc/sys/kernel/cap_last_cap")),
-    firstUserNamespace: readText("/proc/self/uid_map").trim().endsWith(" 4294967295"),
+    firstUserNamespace: readlinkSync("/proc/self/ns/user") === FIRST_USER_NAMESPACE,
     // As it was when this process was started: the caller's of that time.
     nofile: callersOpenFiles(),
   };

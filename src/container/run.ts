@@ -3,7 +3,7 @@
 import { KontenaError } from "../error.ts";
 import { closeSync } from "../kernel/fs.ts";
 import { ownDescriptors } from "./birth.ts";
-import { awaitChild } from "./children.ts";
+import { awaitChild, awaitSoon } from "./children.ts";
 import { type Compiled, compile, storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, createCompiled } from "./create.ts";
 import { removeLocked } from "./delete.ts";
@@ -14,6 +14,7 @@ import { killedForMemory, MEMORY_LIMIT } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
 import { listenAndLetGo } from "./start.ts";
+import type { Ended } from "./wait.ts";
 
 export interface RunOptions extends CreateOptions {
   /** Return as soon as the program runs, and leave the container. */
@@ -24,23 +25,34 @@ export interface RunOptions extends CreateOptions {
   noSubreaper?: boolean;
 }
 
+/** An exit status, at once for a program that ends very soon. */
+type Status = number | Promise<number>;
+
 /**
  * @returns the program's exit status, 128+N when signal N ended it; 0 at once with `detach`
  * @throws KontenaError as create and start do; the container is then removed
  */
-export async function run(runtime: Runtime, options: RunOptions): Promise<number> {
+export function run(runtime: Runtime, options: RunOptions): Status {
   const compiled = compile(runtime, options);
   const isInteractive =
     compiled.input.config.process?.terminal && !options.detach && options.consoleSocket === undefined;
   if (isInteractive) return runInteractive(runtime, options, compiled);
   const container = createCompiled(runtime, options, compiled);
   const stop = options.detach ? () => {} : forwardTo(runtime, container);
-  try {
-    return await startAndWait(runtime, container, options);
-  } finally {
+  const end = () => {
     stop();
     closeSync(container.pidfd);
+  };
+  let status: Status;
+  try {
+    status = startAndWait(runtime, container, options);
+  } catch (error) {
+    end();
+    throw error;
   }
+  if (typeof status !== "number") return status.finally(end);
+  end();
+  return status;
 }
 
 const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");
@@ -89,24 +101,31 @@ function discardOwn(runtime: Runtime, { id, directory, state }: Container): void
   }
 }
 
-/** `attach` is called before the program runs; what it gives goes on until the program has ended. */
-async function startAndWait(
+/** What it waits for besides the program's end. */
+interface Waiting {
+  /** Goes on until the program has ended. */
+  meanwhile?: ((ended: Promise<unknown>) => Promise<void>) | undefined;
+  /** Ends what else waits. */
+  stop?: (() => void) | undefined;
+}
+
+/** `attach` is called before the program runs. */
+function startAndWait(
   runtime: Runtime,
   container: Container,
   options: RunOptions,
-  attach?: () => (ended: Promise<unknown>) => Promise<void>,
-): Promise<number> {
+  attach?: () => Waiting["meanwhile"],
+): Status {
   const { id, directory, state } = container;
-  const discard = () => discardOwn(runtime, container);
   let notifier: Notifier | undefined;
-  let meanwhile: ReturnType<NonNullable<typeof attach>> | undefined;
+  let meanwhile: Waiting["meanwhile"];
   try {
     meanwhile = attach?.();
     notifier = withLock(directory, id, () =>
       listenAndLetGo(directory, state, options.notifySocket, container.pidfd),
     );
   } catch (error) {
-    discard();
+    discardOwn(runtime, container);
     throw error;
   }
   // The program runs, and nobody waits for this.
@@ -115,13 +134,19 @@ async function startAndWait(
     if (notifier !== undefined) loadNotify().awaitReady(runtime, notifier, container.pid);
     return 0;
   }
+  const finish = ({ code }: Ended): number => {
+    if (code === KILLED) warnOfMemory(runtime, state);
+    if (!options.keep) discardOwn(runtime, container);
+    return code;
+  };
   const stop = notifier && loadNotify().watchForReady(runtime, notifier, container.pid);
-  // The event loop has something to do while a terminal is passed through, or a notifier waits.
-  const isAlone = meanwhile === undefined && stop === undefined;
-  const ended = awaitChild(container.pid, isAlone ? container.pidfd : undefined).finally(() => stop?.());
+  // Not while the event loop has something to do.
+  const soon = meanwhile === undefined && stop === undefined ? awaitSoon(container) : undefined;
+  return soon === undefined ? awaitLong(container, { meanwhile, stop }).then(finish) : finish(soon);
+}
+
+async function awaitLong({ pid }: Container, { meanwhile, stop }: Waiting): Promise<Ended> {
+  const ended = awaitChild(pid).finally(() => stop?.());
   await meanwhile?.(ended);
-  const { code } = await ended;
-  if (code === KILLED) warnOfMemory(runtime, state);
-  if (!options.keep) discard();
-  return code;
+  return await ended;
 }

@@ -4,7 +4,7 @@ import type { RunArguments } from "../arguments.ts";
 import type { CommandContext } from "../option.ts";
 import { createOptions } from "./plan.ts";
 
-export function execute(context: CommandContext, args: RunArguments): Promise<number> {
+export function execute(context: CommandContext, args: RunArguments): number | Promise<number> {
   return run(openRuntime(context.runtime), {
     ...createOptions(args),
     detach: args.detach,
