@@ -32,9 +32,12 @@ function keepExact(_key: string, value: unknown, context: { source?: string }): 
 type Reviver = (this: unknown, key: string, value: unknown, context: { source?: string }) => unknown;
 const parseWithSource = JSON.parse as (text: string, reviver: Reviver) => unknown;
 
+/** Whether the text has a number that JSON.parse may not read exactly. */
+export const mayRound = (text: string): boolean => MAY_ROUND.test(text);
+
 /** JSON.parse, but integers beyond 2^53 arrive as exact bigints. Throws SyntaxError as JSON.parse does. */
 export function parseJson(text: string): unknown {
-  return MAY_ROUND.test(text) ? parseWithSource(text, keepExact) : JSON.parse(text);
+  return mayRound(text) ? parseWithSource(text, keepExact) : JSON.parse(text);
 }
 
 declare global {

@@ -3,7 +3,7 @@
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
 import { ERRNO, errnoName } from "../kernel/errno.ts";
-import { codeOf, readText } from "../kernel/files.ts";
+import { codeOf, readPiece, readText, writeControl } from "../kernel/files.ts";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { dirname, join } from "../path.ts";
@@ -51,14 +51,19 @@ export function makeDirectories(paths: readonly string[]): void {
   }
 }
 
-/** On v1 a new cpuset has no CPUs and no memory nodes, and takes no process until it has (cpuset(7)). */
+/**
+ * On v1 a new cpuset has no CPUs and no memory nodes, and takes no process until it has (cpuset(7)): it gets those of the one
+ * above, which may be as empty.
+ */
 export function fillCpuset(directory: string, top: string): void {
   if (directory === top) return;
+  const above = dirname(directory);
   for (const file of ["cpuset.cpus", "cpuset.mems"]) {
     const path = join(directory, file);
-    if (readText(path).trim() !== "") continue;
-    fillCpuset(dirname(directory), top);
-    writeFileSync(path, readText(join(dirname(directory), file)).trim());
+    if (readPiece(path)?.trim() !== "") continue;
+    fillCpuset(above, top);
+    const result = writeControl(path, readPiece(join(above, file))?.trim() ?? "");
+    if (result < 0) throw failed("fill", directory, { code: errnoName(-result) });
   }
 }
 

@@ -1,7 +1,7 @@
 /** The freezer of v1 and v2 (cgroup-v1/freezer-subsystem.rst; cgroup-v2.rst, "cgroup.freeze"). */
 
 import { KontenaError } from "../error.ts";
-import { codeOf, readText } from "../kernel/files.ts";
+import { codeOf, readPiece, readText } from "../kernel/files.ts";
 import { readdirSync, writeFileSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
 import type { Cgroup } from "./cgroup.ts";
@@ -24,7 +24,7 @@ export type Frozen = "thawed" | "freezing" | "frozen";
 function stateOf({ version, directory }: Freezer, own: boolean): Frozen {
   try {
     if (version === 1) {
-      if (own && readText(join(directory, "freezer.self_freezing")).trim() === "0") return "thawed";
+      if (own && readPiece(join(directory, "freezer.self_freezing"))?.trim() === "0") return "thawed";
       const state = readText(join(directory, "freezer.state")).trim();
       return state === "FROZEN" ? "frozen" : state === "FREEZING" ? "freezing" : "thawed";
     }

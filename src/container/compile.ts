@@ -8,7 +8,7 @@
  */
 
 import type { Config } from "../../spec/config.ts";
-import { parseJson } from "../../spec/json.ts";
+import { mayRound, parseJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
 import type { Problem } from "../error.ts";
 import type { Kit } from "../init/loader.ts";
@@ -73,6 +73,8 @@ export interface Remembered extends Parts {
   lookups: readonly Lookup[];
   sources: PlanInput["host"]["sources"];
   warnings: Problem[];
+  /** The config has numbers that JSON.parse alone would round. */
+  mayRound: boolean;
   /** It comes from the disk. */
   isStored?: true;
 }
@@ -177,7 +179,7 @@ function toRemembered(
   warnings: Problem[],
 ): Remembered {
   const lookups = lookupsFor(bundle);
-  return { ...parts, lookups, sources: input.host.sources, warnings };
+  return { ...parts, lookups, sources: input.host.sources, warnings, mayRound: mayRound(bundle.text) };
 }
 
 const lookupsFor = ({ config, path }: Bundle): Lookup[] => {
@@ -233,7 +235,8 @@ function recall(
   plan: Remembered,
 ): Compiled | undefined {
   // The same text was checked when the plan was made.
-  const bundle = withRoot(text, parseJson(text.text) as Config);
+  const config = (plan.mayRound ? parseJson(text.text) : JSON.parse(text.text)) as Config;
+  const bundle = withRoot(text, config);
   const sources = sourceKinds(plan.lookups, bundle.rootfs);
   if (!isFor(plan, sources)) return undefined;
   for (const warning of plan.warnings) tell(runtime, warning);

@@ -2,7 +2,7 @@
 
 import { delegatedCgroup, readHierarchies } from "../cgroup/hierarchies.ts";
 import { RLIMIT } from "../kernel/consts/resource.ts";
-import { readText, tryReadText } from "../kernel/files.ts";
+import { readPiece, readText } from "../kernel/files.ts";
 import { lstatSync, readlinkSync, type Stats, statSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
@@ -60,7 +60,7 @@ function openFilesIn(limits: string): OpenFiles | undefined {
  */
 function callersOpenFiles(): OpenFiles | undefined {
   const own = openFilesOf(0);
-  const parent = openFilesOf(process.ppid) ?? openFilesIn(tryReadText(`/proc/${process.ppid}/limits`) ?? "");
+  const parent = openFilesOf(process.ppid) ?? openFilesIn(readPiece(`/proc/${process.ppid}/limits`) ?? "");
   if (own === undefined || parent === undefined) return undefined;
   // Math.min takes no bigint.
   const lowered = parent.soft > own.hard;

@@ -9,6 +9,7 @@
  */
 
 import { parseJson } from "../../spec/json.ts";
+import type { Asked } from "../cgroup/asked.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
@@ -36,7 +37,9 @@ const SECTIONS = 7;
 type Sections = [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array];
 
 /** What is said of a stored plan. */
-interface Head extends Omit<Remembered, "encoded" | "kit" | "known" | "startCalls"> {
+interface Head extends Omit<Remembered, "encoded" | "kit" | "known" | "startCalls" | "asked"> {
+  /** In JSON of its own: only here are integers that JSON.parse would round. */
+  asked: string;
   parkedSize: number;
   firstOp: number;
   cells: [string, number][];
@@ -77,7 +80,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
   const text = new TextEncoder().encode(key);
   const path = planPath(runtime, key);
   const directory = join(runtime.root, STORE);
-  const { encoded, kit, known: _, startCalls, ...rest } = plan;
+  const { encoded, kit, known: _, startCalls, asked, ...rest } = plan;
   const { bytes, parkedSize, firstOp, cells, buffers } = encoded;
   try {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
@@ -88,13 +91,14 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
     );
     const head: Head = {
       ...rest,
+      asked: stringify(asked),
       ...{ parkedSize, firstOp, cells: [...cells], buffers: [...buffers] },
       kit: { firstOp: kit.loader.firstOp, cells: kit.loader.cells, planFdAt: kit.planFdAt },
     };
     // The calls first: a plan that is there is whole.
     keep(`${path}${CALLS}`, JSON.stringify(calls));
     const parts = [kit.code, kit.loader.bytes, kit.init];
-    keep(path, joinSections([bytes, text, startCalls, ...parts, Buffer.from(stringify(head))]));
+    keep(path, joinSections([bytes, text, startCalls, ...parts, Buffer.from(JSON.stringify(head))]));
   } catch (error) {
     runtime.debug(`the plan is not kept: ${(error as Error).message}`);
   }
@@ -150,11 +154,14 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
   const [bytes, text, startCalls, code, loader, init, json] = sections as Sections;
   const decoder = new TextDecoder();
   if (decoder.decode(text) !== key) return undefined;
-  const { parkedSize, firstOp, cells, buffers, kit, ...rest } = parseJson(decoder.decode(json)) as Head;
+  const { parkedSize, firstOp, cells, buffers, kit, asked, ...rest } = JSON.parse(
+    decoder.decode(json),
+  ) as Head;
   let calls: KnownCalls | undefined;
   return {
     ...rest,
     isStored: true,
+    asked: parseJson(asked) as Asked,
     startCalls,
     known: (address) => {
       calls ??= readCalls(`${path}${CALLS}`);

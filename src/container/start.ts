@@ -45,21 +45,37 @@ export function start(runtime: Runtime, id: string, notifySocket?: string): void
   const directory = directoryOf(runtime, id);
   const started = withLock(directory, id, () => {
     const state = readState(directory);
-    const status = statusOf(directory, state);
-    // Stopped before it was ever started: init may have said why.
-    if (status === "stopped" && existsSync(join(directory, FIFO))) {
-      const failure = recorded(directory, readHead(join(directory, PLAN)));
-      if (state !== undefined) reap(state.pid, true);
-      if (failure !== undefined) throw failure;
+    // Before the status is looked at, which then says of this very process that it waits.
+    const pidfd = state === undefined ? -1 : rawSyscall("pidfd_open", state.pid, 0);
+    try {
+      checkCreated(directory, id, state);
+      const own = pidfd < 0 ? undefined : pidfd;
+      return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket, own) };
+    } finally {
+      if (pidfd >= 0) closeSync(pidfd);
     }
-    if (state === undefined || status !== "created")
-      throw new KontenaError("WRONG_STATUS", `cannot start a container in the ${status} state`, {
-        hint: HINTS[status] ?? `\`kontena delete ${id}\` removes it`,
-      });
-    return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket) };
   });
   // Without the lock: the container can be killed while this waits.
   if (started.notifier !== undefined) loadNotify().awaitReady(runtime, started.notifier, started.pid);
+}
+
+/** @throws KontenaError WRONG_STATUS, or why init isn't there any more */
+function checkCreated(
+  directory: string,
+  id: string,
+  state: StoredState | undefined,
+): asserts state is StoredState {
+  const status = statusOf(directory, state);
+  // Stopped before it was ever started: init may have said why.
+  if (status === "stopped" && existsSync(join(directory, FIFO))) {
+    const failure = recorded(directory, readHead(join(directory, PLAN)));
+    if (state !== undefined) reap(state.pid, true);
+    if (failure !== undefined) throw failure;
+  }
+  if (status !== "created")
+    throw new KontenaError("WRONG_STATUS", `cannot start a container in the ${status} state`, {
+      hint: HINTS[status] ?? `\`kontena delete ${id}\` removes it`,
+    });
 }
 
 const loadNotify = () => require("./notify.ts") as typeof import("./notify.ts");

@@ -1,5 +1,5 @@
 /** A process by pid and start time, since the kernel gives numbers anew (proc(5), /proc/PID/stat). */
-import { tryReadText } from "../kernel/files.ts";
+import { readPiece } from "../kernel/files.ts";
 
 export interface Stat {
   /** The process's name, which it can change itself. */
@@ -14,7 +14,7 @@ export interface Stat {
 
 /** Undefined when there is no such process. */
 export function readStat(pid: number): Stat | undefined {
-  const text = tryReadText(`/proc/${pid}/stat`);
+  const text = readPiece(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   // The name, in parentheses, may hold anything; what follows the last one is fields 3 and on.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");

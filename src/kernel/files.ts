@@ -7,17 +7,21 @@ import { rawSyscall } from "./libc.ts";
 /** The text of a file. @throws FileError */
 export const readText = (path: string): string => readFileSync(path, "utf8");
 
-/** The same, or undefined for whatever can't be read: no exception for what may well be gone, one costs as much as the read. */
-export function tryReadText(path: string): string | undefined {
+/** More than any file has that the kernel makes in one piece. */
+const PIECE = 16 * 1024;
+let piece: Uint8Array | undefined;
+
+/**
+ * The text of a file that the kernel makes in one piece, as most of /proc and of cgroups are: one read has it all. Undefined for
+ * whatever can't be read: no exception for what may well be gone, one costs as much as the read.
+ */
+export function readPiece(path: string): string | undefined {
   const fd = rawSyscall("openat", AT_FDCWD, path, O.O_RDONLY | O.O_CLOEXEC, 0);
   if (fd < 0) return undefined;
-  try {
-    return readFileSync(fd, "utf8");
-  } catch {
-    return undefined;
-  } finally {
-    rawSyscall("close", fd);
-  }
+  piece ??= new Uint8Array(PIECE);
+  const got = rawSyscall("read", fd, piece, PIECE);
+  rawSyscall("close", fd);
+  return got < 0 ? undefined : new TextDecoder().decode(piece.subarray(0, got));
 }
 
 /** The bytes of a file of its own memory; undefined when there is none. No exception for that: one costs as much as the read. */
