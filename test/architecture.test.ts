@@ -31,7 +31,7 @@ function importsOf(path: string): string[] {
 }
 
 /** Of the kernel's folder, what stands in for a module of Bun's: anyone may use it. */
-const AS_BUN = ["src/kernel/fs.ts", "src/kernel/exit.ts"];
+const AS_BUN = ["src/kernel/fs.ts", "src/kernel/exit.ts", "src/kernel/environ.ts"];
 
 /** A file's layer: its folder in src/, or the file itself for those on top of it; `spec`; or a package. */
 function layerOf(path: string): string {

@@ -12,38 +12,39 @@ function unescapeOctal(path: string): string {
 }
 
 /** Options of a cgroup v1 superblock that don't name a hierarchy. */
-const NOT_NAMES = new Set([
-  "rw",
-  "ro",
-  "xattr",
-  "clone_children",
-  "noprefix",
-  "cpuset_v2_mode",
-  "favordynmods",
-]);
+const NOT_NAMES = ["rw", "ro", "xattr", "clone_children", "noprefix", "cpuset_v2_mode", "favordynmods"];
 
 /** Before the type of a file system in a line of mountinfo. */
 const MARK = " - cgroup";
 
 /** The hierarchies of a mountinfo text; of one that is mounted several times, the first. */
 export function parseHierarchies(mountinfo: string): Hierarchy[] {
-  const found = new Map<string, Hierarchy>();
+  const found: Hierarchy[] = [];
   // Few of the lines are of this kind.
   for (let at = mountinfo.indexOf(MARK); at >= 0; at = mountinfo.indexOf(MARK, at + 1)) {
     const end = mountinfo.indexOf("\n", at);
-    const line = mountinfo.slice(mountinfo.lastIndexOf("\n", at) + 1, end < 0 ? mountinfo.length : end);
-    const [before, after] = line.split(" - ") as [string, string];
-    const [type, , superOptions] = after.split(" ") as [string, string, string];
-    const mountpoint = unescapeOctal(before.split(" ")[4] ?? "");
-    const version = type === "cgroup2" ? 2 : 1;
-    const options =
-      version === 2
-        ? []
-        : superOptions.split(",").filter((o) => !NOT_NAMES.has(o) && !o.startsWith("release_agent="));
-    const key = `${version} ${options.join()}`;
-    if (!found.has(key)) found.set(key, { version, mountpoint, options });
+    const begin = mountinfo.lastIndexOf("\n", at) + 1;
+    const before = mountinfo.slice(begin, at).split(" ");
+    const after = mountinfo.slice(at + " - ".length, end < 0 ? mountinfo.length : end).split(" ");
+    const version = after[0] === "cgroup2" ? 2 : 1;
+    const options = version === 2 ? [] : namesIn(after[2] ?? "");
+    if (!isAmong(found, version, options))
+      found.push({ version, mountpoint: unescapeOctal(before[4] ?? ""), options });
   }
-  return [...found.values()];
+  return found;
+}
+
+/** What names a hierarchy among the options of its superblock. */
+function namesIn(superOptions: string): string[] {
+  const names: string[] = [];
+  for (const option of superOptions.split(","))
+    if (!NOT_NAMES.includes(option) && !option.startsWith("release_agent=")) names.push(option);
+  return names;
+}
+
+function isAmong(found: readonly Hierarchy[], version: 1 | 2, options: readonly string[]): boolean {
+  for (const one of found) if (one.version === version && one.options.join() === options.join()) return true;
+  return false;
 }
 
 export function readHierarchies(): Hierarchy[] {

@@ -37,8 +37,7 @@ type OpenFiles = NonNullable<Host["nofile"]>;
 function openFilesOf(pid: number): OpenFiles | undefined {
   const limit = new BigUint64Array(2);
   const result = rawSyscall("prlimit64", pid, RLIMIT.RLIMIT_NOFILE, 0, new Uint8Array(limit.buffer));
-  const [soft = 0n, hard = 0n] = limit;
-  return result < 0 ? undefined : { soft, hard };
+  return result < 0 ? undefined : { soft: limit[0] ?? 0n, hard: limit[1] ?? 0n };
 }
 
 /** The same from the text of /proc/PID/limits, which is everybody's. */

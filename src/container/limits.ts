@@ -16,7 +16,7 @@ export function raiseLimits({ limits }: Treatment, pid: number): void {
   for (const limit of limits) {
     const now = new BigUint64Array(2);
     syscall("prlimit64", pid, limit.resource, 0, new Uint8Array(now.buffer));
-    const [soft, hard] = now as unknown as [bigint, bigint];
+    const { 0: soft = 0n, 1: hard = 0n } = now;
     const asked = BigInt(limit.hard);
     if (asked <= hard) continue;
     const raised = encodeStruct("rlimit64", { rlim_cur: soft, rlim_max: asked });

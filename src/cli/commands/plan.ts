@@ -1,4 +1,5 @@
 import type { CreateOptions } from "../../container/create.ts";
+import { mentions } from "../../kernel/environ.ts";
 import { resolve } from "../../path.ts";
 import type { CreateArguments } from "../arguments.ts";
 import { listenFds, notifySocket } from "../service.ts";
@@ -10,14 +11,16 @@ type PlanArguments = Pick<
 
 /** What `create`, `run` and `explain` ask of the container layer alike. Paths are the caller's, so they are made absolute here. */
 export function planOptions(id: string, args: PlanArguments): CreateOptions {
-  const notify = notifySocket(process.env);
+  // Who makes all variables into an object looks at each of them; few callers are services.
+  const env = mentions("NOTIFY_SOCKET", "LISTEN_FDS") ? process.env : {};
+  const notify = notifySocket(env);
   return {
     id,
     bundle: resolve(args.bundle ?? "."),
     noPivot: args["no-pivot"],
     noNewKeyring: args["no-new-keyring"],
     preserveFds: args["preserve-fds"] ?? 0,
-    listenFds: listenFds(process.env, process.pid),
+    listenFds: listenFds(env, process.pid),
     ...(notify !== undefined && { notifySocket: notify }),
     ...(args.config !== undefined && { config: resolve(args.config) }),
   };
