@@ -37,8 +37,7 @@ function plan(request: CgroupRequest): Cgroup {
   const path = input.cgroupPath as string;
   const directories = hierarchies.map((h) => join(h.mountpoint, path));
   const made: string[] = [];
-  for (const [i, { mountpoint }] of hierarchies.entries())
-    made.push(...missing(directories[i] as string, mountpoint));
+  for (const { mountpoint } of hierarchies) made.push(...missing(join(mountpoint, path), mountpoint));
   const used = directories.filter((directory) => !made.includes(directory));
   if (used.length > 0 && processesOf(used).length > 0)
     throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has processes in it`, {
@@ -51,9 +50,9 @@ function plan(request: CgroupRequest): Cgroup {
 
 /** The directories of some hierarchies, those above included. */
 function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
-  for (const [i, h] of cgroup.hierarchies.entries()) {
+  for (let i = 0; i < cgroup.hierarchies.length; i++) {
+    const [h, directory] = [cgroup.hierarchies[i] as Hierarchy, cgroup.directories[i] as string];
     if (!where(h)) continue;
-    const directory = cgroup.directories[i] as string;
     makeDirectories(cgroup.made.filter((path) => path === directory || directory.startsWith(`${path}/`)));
     if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
   }

@@ -92,7 +92,7 @@ function readPositionals(
     });
   }
   const values: Record<string, string> = {};
-  for (const [i, word] of given.entries()) values[rows[i]?.[0] ?? ""] = word;
+  for (let i = 0; i < given.length; i++) values[rows[i]?.[0] ?? ""] = given[i] ?? "";
   return values;
 }
 

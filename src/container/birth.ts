@@ -163,7 +163,8 @@ function fillIn({ encoded, handles, texts = [] }: BirthOptions, numbers: Numbers
     [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
     [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
   };
-  for (const [i, { cell }] of handles.entries()) values[cell] = numbers.handles[i]?.inInit ?? -1;
+  for (let i = 0; i < handles.length; i++)
+    values[(handles[i] as Handle).cell] = numbers.handles[i]?.inInit ?? -1;
   const { bytes, buffers } = encoded;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   for (const name in values)

@@ -72,10 +72,12 @@ export function pollFor(fds: readonly Readiness[], milliseconds: number): Readin
   const view = new DataView(set.buffer);
   const end = milliseconds < 0 ? Number.POSITIVE_INFINITY : Date.now() + milliseconds;
   for (;;) {
-    for (const [i, { fd, events }] of fds.entries()) {
-      view.setInt32(8 * i, fd, true);
-      view.setUint16(8 * i + 4, events, true);
-      view.setUint16(8 * i + 6, 0, true);
+    let at = 0;
+    for (const { fd, events } of fds) {
+      view.setInt32(at, fd, true);
+      view.setUint16(at + 4, events, true);
+      view.setUint16(at + 6, 0, true);
+      at += 8;
     }
     const left = end === Number.POSITIVE_INFINITY ? undefined : Math.max(0, end - Date.now());
     const timeout =

@@ -189,9 +189,10 @@ function cellValues(
   };
   // Streams first: init's numbers may be theirs here.
   const handed = [...streams, numbers.plan, ...numbers.kept, ...numbers.handles];
-  for (const [i, { ours, inInit }] of handed.entries()) {
+  let i = 0;
+  for (const { ours, inInit } of handed) {
     values[handedCell(i)] = ours;
-    values[numberCell(i)] = inInit;
+    values[numberCell(i++)] = inInit;
   }
   return values;
 }
