@@ -24,7 +24,6 @@ import {
 } from "./directories.ts";
 import { refuseFrozen, thawTree } from "./freezer.ts";
 import { applyLateLimits, applyLimits, limitsOf, updateLimits } from "./limits.ts";
-import { refuseThreaded } from "./v2/controllers.ts";
 import { giveAway, ownerOf } from "./v2/ownership.ts";
 
 /**
@@ -48,6 +47,9 @@ function plan(request: CgroupRequest): Cgroup {
   return { manager: "cgroupfs", path, hierarchies, directories, made, ...limitsOf(request) };
 }
 
+/** Loaded for a cgroup that has a parent of its own on v2. */
+const loadV2 = () => require("./v2/controllers.ts") as typeof import("./v2/controllers.ts");
+
 /** The directories of some hierarchies, those above included. */
 function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
   for (let i = 0; i < cgroup.hierarchies.length; i++) {
@@ -67,6 +69,10 @@ function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
   return uid === 0 && firstUserNamespace && cgroup.hierarchies.some((h) => h.version === 1);
 }
 
+function isEarly(request: CgroupRequest, cgroup: Cgroup): boolean {
+  return !isLate(request, cgroup) || unifiedOf(cgroup) !== undefined;
+}
+
 function make(request: CgroupRequest, cgroup: Cgroup): void {
   const late = isLate(request, cgroup);
   makeIn(cgroup, (h) => h.version === 2 || !late);
@@ -74,7 +80,7 @@ function make(request: CgroupRequest, cgroup: Cgroup): void {
   if (!late) applyLimits(request, cgroup);
   const unified = unifiedOf(cgroup);
   // Directly below the root nothing is threaded.
-  if (unified !== undefined && cgroup.path.lastIndexOf("/") > 0) refuseThreaded(unified);
+  if (unified !== undefined && cgroup.path.lastIndexOf("/") > 0) loadV2().refuseThreaded(unified);
 }
 
 function birthplace(cgroup: Cgroup): number | undefined {
@@ -102,4 +108,4 @@ function remove(cgroup: Cgroup): void {
   removeMade(cgroup);
 }
 
-export const cgroupfs: Driver = { plan, make, birthplace, adopt, update: updateLimits, remove };
+export const cgroupfs: Driver = { plan, isEarly, make, birthplace, adopt, update: updateLimits, remove };

@@ -23,7 +23,6 @@ import {
   STATE_DIRECTORY,
 } from "../plan/names.ts";
 
-import { openHandle } from "./handles.ts";
 import { placeStreams, type Stdio } from "./stdio.ts";
 import { endInit, openPidfd, reap } from "./wait.ts";
 
@@ -85,10 +84,15 @@ export function ownDescriptors(preserveFds: number): Descriptors {
   };
 }
 
+/** Loaded for a plan that has any. */
+const loadHandles = () => require("./handles.ts") as typeof import("./handles.ts");
+
 /** @throws KontenaError what a handle can't be opened for, or what stops the birth; then there is no process */
 export function bear(options: BirthOptions, descriptors: Descriptors): Born {
   const { encoded, handles, preserveFds, planFd, stateFd } = options;
-  const opened = handles.map((handle) => descriptors.own(openHandle(handle, options.consoleFd)));
+  const opened = handles.map((handle) =>
+    descriptors.own(loadHandles().openHandle(handle, options.consoleFd)),
+  );
   const talk = openTalk();
   const socket = descriptors.own(talk.ours);
   const theirs = descriptors.own(talk.theirs);

@@ -31,16 +31,14 @@ import {
 import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { adopt, type Making, undo } from "./making.ts";
-import { mapIds } from "./mappings.ts";
 import { explainMemory } from "./memory-floor.ts";
 import { checkMounts } from "./mount-results.ts";
-import { enterCgroup, makeCgroup, planCgroup } from "./own-cgroup.ts";
+import { enterCgroup, isCgroupEarly, makeCgroup, planCgroup } from "./own-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, readMemory, tellProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { toState } from "./state.ts";
-import { giveStreams } from "./streams.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -122,7 +120,8 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   const { directory, state } = making;
   planCgroup(runtime, prepared, making);
   planRdt(prepared, making);
-  writeState(directory, state);
+  // Whoever cleans up after a runtime that was killed has to know of it. An init without its runtime ends by itself.
+  if (isCgroupEarly(runtime, prepared, making)) writeState(directory, state);
   makeFifo(directory);
   if (options.notifySocket !== undefined) loadNotify().makeNotifyDirectory(directory);
   const cgroupFd = makeCgroup(runtime, prepared, making);
@@ -247,13 +246,17 @@ function planRdt({ input }: Compiled, making: Making): void {
   making.enterRdt = (pid) => enterRdt(plan, pid, root);
 }
 
+/** Loaded for the containers that have use for them. */
+const loadMappings = () => require("./mappings.ts") as typeof import("./mappings.ts");
+const loadStreams = () => require("./streams.ts") as typeof import("./streams.ts");
+
 /** What only somebody outside can do to init, while it is still the caller's to look at. */
 function treat({ options, prepared: { input, outside }, making }: Conversation): void {
   const { pid } = making.state;
-  if (hasNamespace(input.config, "user")) mapIds(input, pid);
+  if (hasNamespace(input.config, "user")) loadMappings().mapIds(input, pid);
   raiseLimits(outside, pid);
   setOomScoreAdj(outside, pid);
-  if (outside.hasOtherUser) giveStreams(input, options.stdio);
+  if (outside.hasOtherUser) loadStreams().giveStreams(input, options.stdio);
   making.enterRdt?.(pid);
 }
 

@@ -10,10 +10,12 @@ import { closeSync, existsSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { join } from "../path.ts";
 import { loadState, type StoredState } from "./directory.ts";
-import { containerProcesses } from "./processes.ts";
 import type { Runtime } from "./runtime.ts";
 import { hasProcess, statusOf } from "./state.ts";
 import { isAlive } from "./task.ts";
+
+/** Loaded for a signal to all of them. */
+const loadProcesses = () => require("./processes.ts") as typeof import("./processes.ts");
 
 /** The words that engines take for "it is gone already". */
 function notRunning(): KontenaError {
@@ -79,15 +81,15 @@ export function signalThrough(pidfd: number, signal: number): boolean {
 function killAll(state: StoredState, signal: number): void {
   const { cgroup } = state;
   if (cgroup === undefined) {
-    signalAll(containerProcesses(state), signal);
+    signalAll(loadProcesses().containerProcesses(state), signal);
     return;
   }
   if (signal === SIGKILL) killUnified(cgroup);
-  if (containerProcesses(state).length === 0) return;
+  if (loadProcesses().containerProcesses(state).length === 0) return;
   const wasPaused = ownState(cgroup) !== "thawed";
   if (!wasPaused) tryFreeze(cgroup);
   try {
-    signalAll(containerProcesses(state), signal);
+    signalAll(loadProcesses().containerProcesses(state), signal);
   } finally {
     // On v1 a frozen process doesn't die.
     if (signal === SIGKILL) thawTree(cgroup);

@@ -2,8 +2,10 @@
 import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
 import { type Compiled, compileVariant } from "./compile.ts";
 import type { Making } from "./making.ts";
-import { refusalOf, refuseLimits } from "./no-cgroup.ts";
 import type { Runtime } from "./runtime.ts";
+
+/** Loaded for a container that goes without a cgroup. */
+const loadRefusals = () => require("./no-cgroup.ts") as typeof import("./no-cgroup.ts");
 
 function request(runtime: Runtime, { input, asked }: Compiled, { state: { id } }: Making): CgroupRequest {
   return { id, input, asked, warn: runtime.warn };
@@ -13,10 +15,16 @@ function request(runtime: Runtime, { input, asked }: Compiled, { state: { id } }
 export function planCgroup(runtime: Runtime, prepared: Compiled, making: Making): void {
   const { cgroupManager, cgroupPath } = prepared.input;
   if (cgroupManager === "disabled" || cgroupPath === undefined) {
-    refuseLimits(prepared.input);
+    loadRefusals().refuseLimits(prepared.input);
     return;
   }
   making.state.cgroup = driverOf(cgroupManager).plan(request(runtime, prepared, making));
+}
+
+/** Whether something of it is made before init is born; later, the state knows of it anyway. */
+export function isCgroupEarly(runtime: Runtime, prepared: Compiled, making: Making): boolean {
+  const { cgroup } = making.state;
+  return cgroup !== undefined && driverOf(cgroup.manager).isEarly(request(runtime, prepared, making), cgroup);
 }
 
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
@@ -29,7 +37,7 @@ export function makeCgroup(runtime: Runtime, prepared: Compiled, making: Making)
     const fd = driver.birthplace(cgroup);
     return fd === undefined ? undefined : making.descriptors.own(fd);
   } catch (error) {
-    const refusal = refusalOf(error, prepared.input);
+    const refusal = loadRefusals().refusalOf(error, prepared.input);
     if (refusal !== undefined) throw refusal;
     runtime.debug(`no cgroup for the container: ${(error as Error).message}`);
     return withoutCgroup(runtime, prepared, making);

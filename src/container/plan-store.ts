@@ -8,7 +8,7 @@
  * NAME is a quick hash of the text. It only finds the file: the text itself decides, to the byte.
  */
 
-import { parseJson } from "../../spec/json.ts";
+import { mayRound, parseJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
 import { readBytes, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
@@ -38,8 +38,9 @@ type Sections = [Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uint8Array, Uin
 
 /** What is said of a stored plan. */
 interface Head extends Omit<Remembered, "encoded" | "kit" | "known" | "startCalls" | "asked"> {
-  /** In JSON of its own: only here are integers that JSON.parse would round. */
-  asked: string;
+  asked?: Asked;
+  /** The same in JSON of its own, when it has integers that JSON.parse would round. */
+  askedText?: string;
   parkedSize: number;
   firstOp: number;
   cells: [string, number][];
@@ -89,9 +90,10 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
     const calls = Object.fromEntries(
       encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
     );
+    const askedText = stringify(asked);
     const head: Head = {
       ...rest,
-      asked: stringify(asked),
+      ...(mayRound(askedText) ? { askedText } : { asked }),
       ...{ parkedSize, firstOp, cells: [...cells], buffers: [...buffers] },
       kit: { firstOp: kit.loader.firstOp, cells: kit.loader.cells, planFdAt: kit.planFdAt },
     };
@@ -154,14 +156,21 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
   const [bytes, text, startCalls, code, loader, init, json] = sections as Sections;
   const decoder = new TextDecoder();
   if (decoder.decode(text) !== key) return undefined;
-  const { parkedSize, firstOp, cells, buffers, kit, asked, ...rest } = JSON.parse(
-    decoder.decode(json),
-  ) as Head;
+  const {
+    parkedSize,
+    firstOp,
+    cells,
+    buffers,
+    kit,
+    asked = {},
+    askedText,
+    ...rest
+  } = JSON.parse(decoder.decode(json)) as Head;
   let calls: KnownCalls | undefined;
   return {
     ...rest,
     isStored: true,
-    asked: parseJson(asked) as Asked,
+    asked: askedText === undefined ? asked : (parseJson(askedText) as Asked),
     startCalls,
     known: (address) => {
       calls ??= readCalls(`${path}${CALLS}`);

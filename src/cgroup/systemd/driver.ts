@@ -152,6 +152,7 @@ function lastly(cgroup: Cgroup, action: () => void): void {
 
 export const systemdDriver: Driver = {
   plan,
+  isEarly: () => false,
   make,
   birthplace: () => undefined,
   adopt: (request, cgroup, pid) => lastly(cgroup, () => adopt(request, cgroup, pid)),
