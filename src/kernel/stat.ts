@@ -67,8 +67,7 @@ export interface StatOptions {
 
 function statOf(path: string, flags: number, options?: StatOptions): Stats | undefined {
   const stats = look(AT_FDCWD, whole(path), flags);
-  const isMissing = stats === -ERRNO.ENOENT || stats === -ERRNO.ENOTDIR;
-  return options !== undefined && isMissing ? undefined : found(stats, path);
+  return options !== undefined && stats === -ERRNO.ENOENT ? undefined : found(stats, path);
 }
 
 export function statSync(path: string): Stats;

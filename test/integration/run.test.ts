@@ -44,6 +44,29 @@ test("run removes the container when the program has ended", () => {
   expect(box.ids()).toEqual([]);
 });
 
+test("run says how its program has ended when somebody else has removed the container meanwhile", async () => {
+  const b = box.bundle({ args: ["sleep", "1000"] });
+  const running = box.spawn(["run", "--bundle", b.directory, b.id]);
+  await until("it runs", () => box.ids().includes(b.id) && box.state(b.id).status === "running");
+  box.kontena(["delete", "--force", b.id]);
+  expect(await running.exited).toBe(137);
+  expect(running.errors()).toBe("");
+  expect(box.ids()).toEqual([]);
+});
+
+test("run leaves another container alone that has got its id meanwhile", async () => {
+  const b = box.bundle({ args: ["sleep", "1000"] });
+  const running = box.spawn(["run", "--bundle", b.directory, b.id]);
+  await until("it runs", () => box.ids().includes(b.id) && box.state(b.id).status === "running");
+  running.kill("SIGSTOP");
+  box.kontena(["delete", "--force", b.id]);
+  expect(box.run(b, "--detach").status).toBe(0);
+  running.kill("SIGCONT");
+  expect(await running.exited).toBe(137);
+  expect(running.errors()).toBe("");
+  expect(box.state(b.id).status).toBe("running");
+});
+
 test("run --keep leaves the stopped container", () => {
   const b = box.bundle({ args: "exit 3" });
   expect(box.run(b, "--keep").status).toBe(3);
