@@ -1,7 +1,7 @@
 /**
  * The state directory, `<root>/<id>`: what one kontena process leaves for the next.
  *
- *   state.json   who and where; written before anything that would need cleaning, replaced by rename
+ *   state.json   who and where; written before anything that would need cleaning elsewhere, replaced by rename
  *   plan         plan memory, mapped by init; its first bytes are the failure record
  *   start.json   what each op after create is, so that `start` can tell a failure
  *   config.json  the bundle's, as it was at create: what exec, hooks and updates go by (runtime.md, "Lifecycle")
