@@ -36,7 +36,7 @@ export interface BundleText {
 }
 
 /** No config is as long: what is longer is a device, or not meant for a runtime. */
-const MOST_BYTES = 16 * 1024 * 1024;
+export const MOST_BYTES = 16 * 1024 * 1024;
 const CHUNK = 64 * 1024;
 
 /**

@@ -6,7 +6,8 @@ import type { Resources } from "../../spec/resources.ts";
 import { driverOf } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
-import { readFileSync } from "../kernel/fs.ts";
+import { readBounded } from "../kernel/fs.ts";
+import { MOST_BYTES } from "./bundle.ts";
 import { loadState, type StoredState, withLock, writeState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
@@ -21,7 +22,7 @@ export function readChange(path: string, warn: Runtime["warn"]): Resources {
   const name = path === "-" ? "standard input" : path;
   let text: string;
   try {
-    text = readFileSync(path === "-" ? 0 : path, "utf8");
+    text = readBounded(path === "-" ? 0 : path, MOST_BYTES);
   } catch (error) {
     const errno = codeOf(error);
     throw new KontenaError("BUNDLE_INVALID", `cannot read the resources from ${name}: ${errno}`, {

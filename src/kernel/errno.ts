@@ -22,6 +22,7 @@ export const ERRNO = {
   EISDIR: 21,
   EINVAL: 22,
   ENOTTY: 25,
+  EFBIG: 27,
   EROFS: 30,
   EPIPE: 32,
   ENAMETOOLONG: 36,

@@ -106,7 +106,11 @@ function readSized(path: string): Uint8Array | undefined {
   }
 }
 
-function readAll<T>(file: string | number, take: (bytes: Uint8Array) => T): T {
+function readAll<T>(
+  file: string | number,
+  take: (bytes: Uint8Array) => T,
+  most = Number.POSITIVE_INFINITY,
+): T {
   const path = typeof file === "number" ? undefined : file;
   const fd = typeof file === "number" ? file : openSync(file);
   try {
@@ -117,6 +121,7 @@ function readAll<T>(file: string | number, take: (bytes: Uint8Array) => T): T {
       const got = call(path, "read", fd, rest, rest.length);
       if (got === 0) return take(partOf(buffer, 0, length));
       length += got;
+      if (length > most) throw new FileError(-ERRNO.EFBIG, "read", path);
       if (length < buffer.length) continue;
       // Not kept: for a file of /proc/sys the kernel takes as much memory as it is asked for, and 4 MiB it doesn't give.
       const grown = new Uint8Array(2 * length);
@@ -137,6 +142,11 @@ export function readFileSync(file: string | number, encoding?: "utf8"): Uint8Arr
       (typeof file === "string" ? readSized(file) : undefined) ?? readAll(file, (bytes) => bytes.slice())
     );
   return readAll(file, (bytes) => new TextDecoder().decode(bytes));
+}
+
+/** The text of a file, or what is left to read from a descriptor. @throws FileError EFBIG for more than so many bytes */
+export function readBounded(file: string | number, most: number): string {
+  return readAll(file, (bytes) => new TextDecoder().decode(bytes), most);
 }
 
 /** False for whatever can't be seen. */

@@ -110,6 +110,14 @@ test("a process of a file is taken as it is, in the place of the container's own
   expect(stdout.split("\n")).toEqual(expect.arrayContaining(["/proc", "PATH=/bin", "X=1", "7"]));
 });
 
+test("exec --process refuses what is no file of a process, such as a device without end", () => {
+  const b = box.bundle({ args: ["sleep", "1000"] });
+  box.run(b, "--detach");
+  const { status, stderr } = box.kontena(["exec", "--process", "/dev/zero", b.id]);
+  expect(stderr).toContain("cannot read /dev/zero: EFBIG");
+  expect(status).not.toBe(0);
+});
+
 test("a process with mistakes is refused, with the place of each", () => {
   const b = running();
   const file = join(box.directory, "broken.json");

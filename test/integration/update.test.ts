@@ -142,6 +142,7 @@ describe("is refused:", () => {
     expect(update(b, "--l3-cache-schema", "L3:0=1").stderr).toContain("resctrl file system");
     expect(update(b, "--mem-bw-schema", "L3:0=1").stderr).toContain("--mem-bw-schema is one line");
     expect(update(b, "-r", "/nowhere").stderr).toContain("cannot read the resources from /nowhere: ENOENT");
+    expect(update(b, "-r", "/dev/zero").stderr).toContain("cannot read the resources from /dev/zero: EFBIG");
   });
 
   test("JSON that isn't linux.resources, with all problems", () => {

@@ -1,7 +1,8 @@
+import { MOST_BYTES } from "../../container/bundle.ts";
 import { type ExecOptions, exec } from "../../container/exec.ts";
 import { openRuntime, type Runtime } from "../../container/runtime.ts";
 import { KontenaError } from "../../error.ts";
-import { readFileSync } from "../../kernel/fs.ts";
+import { readBounded } from "../../kernel/fs.ts";
 import { resolve } from "../../path.ts";
 import type { ExecArguments } from "../arguments.ts";
 import type { CommandContext } from "../option.ts";
@@ -63,7 +64,7 @@ function processIn(runtime: Runtime, file: string): NonNullable<ExecOptions["pro
   const { checkProcess } = require("../../container/check.ts") as typeof import("../../container/check.ts");
   let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    text = readBounded(file, MOST_BYTES);
   } catch (error) {
     const errno = (error as NodeJS.ErrnoException).code ?? "EIO";
     throw new KontenaError("USAGE", `exec: --process: cannot read ${file}: ${errno}`, { path: file, errno });
