@@ -13,7 +13,7 @@ import type { Config } from "../../spec/config.ts";
 import { parseJson } from "../../spec/json.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
-import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
+import { AT_FDCWD, AT_REMOVEDIR, O } from "../kernel/consts/fcntl.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import {
@@ -222,7 +222,8 @@ export function withLock<T>(directory: string, id: string, action: () => T): T {
   for (;;) {
     let fd: number;
     try {
-      fd = openSync(directory, "r");
+      // Anything else than a directory, a FIFO say, would keep this waiting.
+      fd = openSync(directory, O.O_RDONLY | O.O_DIRECTORY);
     } catch (error) {
       if (codeOf(error) === "ENOENT") throw doesNotExist(id);
       if (codeOf(error) === "EACCES") throw anothers(directory);

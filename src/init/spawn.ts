@@ -74,6 +74,12 @@ export interface Numbers {
   above: number;
 }
 
+/**
+ * Numbers below the kept ones that are init's to open at. As long as a slot is empty, a descriptor that gets its number couldn't
+ * be moved there, since it is there: dup3(2) refuses that. No plan has as many open before both slots are taken.
+ */
+export const ROOM = 10;
+
 /** Numbers for init's descriptors: those that it keeps, `slots` free ones, then the handles. */
 export function chooseNumbers(
   preserveFds: number,
@@ -83,7 +89,7 @@ export function chooseNumbers(
   handles: readonly number[] = [],
 ): Numbers {
   const lowest = 3 + preserveFds;
-  const first = Math.max(lowest, plan, ...kept, ...handles) + 1;
+  const first = Math.max(lowest + ROOM - 1, plan, ...kept, ...handles) + 1;
   const behind = first + 1 + kept.length + slots;
   return {
     plan: { ours: plan, inInit: first },

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KontenaError } from "../../src/error.ts";
 import { EXIT_FAILED, PLAN_BASE, UNSET } from "../../src/init/memory.ts";
-import { chooseNumbers } from "../../src/init/spawn.ts";
+import { chooseNumbers, ROOM } from "../../src/init/spawn.ts";
 import { cell } from "../../src/init/step.ts";
 import { CLONE } from "../../src/kernel/consts/sched.ts";
 import { rawSyscall } from "../../src/kernel/libc.ts";
@@ -50,15 +50,15 @@ function parkedInit(options: ParkOptions = {}): Parked {
 
 describe("the numbers of init's descriptors", () => {
   test("are side by side above all that the runtime means by the preserved ones", () => {
-    expect(chooseNumbers(0, 7, [5, 12], 3)).toEqual({
-      plan: { ours: 7, inInit: 13 },
+    expect(chooseNumbers(0, 7, [5, 22], 3)).toEqual({
+      plan: { ours: 7, inInit: 23 },
       kept: [
-        { ours: 5, inInit: 14 },
-        { ours: 12, inInit: 15 },
+        { ours: 5, inInit: 24 },
+        { ours: 22, inInit: 25 },
       ],
       handles: [],
       lowest: 3,
-      above: 19,
+      above: 29,
     });
   });
 
@@ -73,9 +73,13 @@ describe("the numbers of init's descriptors", () => {
   });
 
   test("are above the preserved ones, however many those are", () => {
-    const { plan, lowest, above } = chooseNumbers(100, 104, [105], 0);
-    expect([plan.inInit, lowest, above]).toEqual([106, 103, 108]);
-    expect(chooseNumbers(10, 3, [4], 0).plan.inInit).toBe(14);
+    const { plan, lowest, above } = chooseNumbers(100, 104, [125], 0);
+    expect([plan.inInit, lowest, above]).toEqual([126, 103, 128]);
+  });
+
+  test("leave room for what init opens below them", () => {
+    expect(chooseNumbers(0, 4, [5], 2).plan.inInit).toBe(3 + ROOM);
+    expect(chooseNumbers(10, 3, [4], 0).plan.inInit).toBe(13 + ROOM);
   });
 });
 

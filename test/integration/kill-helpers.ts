@@ -93,6 +93,12 @@ function argumentsOf(name: string, rest: string, id: string): string {
       .split(", ", 2)
       .join(", ")
       .replace(/\d{3,}/, "N");
+  // What is said to the kernel has the container's number in it, and its length with that.
+  if (name === "write" && /^\d+<socket:/.test(all))
+    return all
+      .slice(0, all.indexOf(","))
+      .replace(/^\d+/, "")
+      .replace(/\d{3,}/g, "N");
   const known = FILLED_BY_KERNEL.has(name) ? (all.split(", ")[0] as string) : all;
   return known
     .replace(/(, NULL)?(, 8?)?$/, "")

@@ -2,6 +2,7 @@
 
 import { describe, expect, test } from "bun:test";
 import { LAST_CALL } from "../../src/init/memory.ts";
+import { ROOM } from "../../src/init/spawn.ts";
 import { type Call, calls, type Step, stepsOf } from "../../src/init/step.ts";
 import { AT_FDCWD, CLOSE_RANGE, RESOLVE } from "../../src/kernel/consts/fcntl.ts";
 import { PR } from "../../src/kernel/consts/prctl.ts";
@@ -23,6 +24,9 @@ import { planContainer } from "../../src/plan/order.ts";
 import { callsIn, phaseNames, phaseOf, short, structAt } from "./helpers.ts";
 import { SAMPLE_NAMES, sample } from "./samples.ts";
 
+const OPENING = new Set(
+  "openat openat2 open_tree fsopen fsmount fspick socket pidfd_open memfd_create".split(" "),
+);
 const planOf = (name: string) => planContainer(sample(name));
 const allCalls = (name: string) => {
   const { create, start } = planOf(name);
@@ -103,6 +107,20 @@ describe.each(SAMPLE_NAMES)("%s:", (name) => {
     expect(
       made.filter(({ call, at }) => early.includes(call) && at !== "linux.timeOffsets").map(short),
     ).toEqual([]);
+  });
+
+  test("until the slots are taken, fewer descriptors are open than there are numbers below them", () => {
+    const all = callsIn(stepsOf(planOf(name).create));
+    const isKept = ({ call, args }: Call) =>
+      call === "dup3" && SLOTS.some((slot) => (args[1] as { cell?: string }).cell === slot);
+    const last = all.findLastIndex(isKept);
+    let open = 0;
+    let most = 0;
+    for (const { call, save } of all.slice(0, last + 1)) {
+      if (call === "close_range") open = 0;
+      else if (save !== undefined && OPENING.has(call)) most = Math.max(most, ++open);
+    }
+    expect(most).toBeLessThan(ROOM);
   });
 
   test("init becomes non-dumpable once: right after the maps, and with them after it is root", () => {
