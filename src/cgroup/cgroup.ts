@@ -2,8 +2,8 @@
  * A container's cgroup, whoever makes it: one interface, a driver for each manager. What lies in the directories — processes,
  * the freezer, control files — is the same for all of them: directories.ts, freezer.ts, resources.ts.
  *
- * create calls the driver in this order: `plan`, `isEarly`, the state is written if it is, `make`, `birthplace`,
- * clone3, the state is written in any case, `adopt`.
+ * create calls the driver in this order: `plan`, the state is written, `make`, `birthplace`, clone3, `adopt`,
+ * init enters.
  */
 import type { Resources } from "../../spec/resources.ts";
 import type { Hierarchy, PlanInput } from "../plan/input.ts";
@@ -45,8 +45,6 @@ export interface CgroupRequest {
 export interface Driver {
   /** What will be made; it is written to the state before it is, so that whoever cleans up knows all of it. Makes nothing. */
   plan(request: CgroupRequest): Cgroup;
-  /** Whether `make` makes anything, so that the state has to know before. */
-  isEarly(request: CgroupRequest, cgroup: Cgroup): boolean;
   /** Makes the cgroup, with its limits, as far as that can be done before there is a process. */
   make(request: CgroupRequest, cgroup: Cgroup): void;
   /** A descriptor of the v2 directory for CLONE_INTO_CGROUP; undefined when nobody is born there. The caller closes it. */

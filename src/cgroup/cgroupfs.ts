@@ -69,10 +69,6 @@ function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
   return uid === 0 && firstUserNamespace && cgroup.hierarchies.some((h) => h.version === 1);
 }
 
-function isEarly(request: CgroupRequest, cgroup: Cgroup): boolean {
-  return !isLate(request, cgroup) || unifiedOf(cgroup) !== undefined;
-}
-
 function make(request: CgroupRequest, cgroup: Cgroup): void {
   const late = isLate(request, cgroup);
   makeIn(cgroup, (h) => h.version === 2 || !late);
@@ -108,4 +104,4 @@ function remove(cgroup: Cgroup): void {
   removeMade(cgroup);
 }
 
-export const cgroupfs: Driver = { plan, isEarly, make, birthplace, adopt, update: updateLimits, remove };
+export const cgroupfs: Driver = { plan, make, birthplace, adopt, update: updateLimits, remove };

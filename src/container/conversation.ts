@@ -46,7 +46,7 @@ export function afterJoining(talk: Conversation): void {
 }
 
 /** Why init has ended: the record says, or else its status. */
-function initEnded({ making, prepared, planFd }: Conversation): KontenaError {
+export function initEnded({ making, prepared, planFd }: Conversation): KontenaError {
   const head = new Uint8Array(HEAD_SIZE);
   syscall("pread64", planFd, head, HEAD_SIZE, 0);
   const recorded = recordedError(head, prepared.known);

@@ -8,14 +8,14 @@ import { S_IF } from "../kernel/consts/stat.ts";
 import { constants, openSync, writeFileSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { join, resolve } from "../path.ts";
-import { hasNamespace } from "../plan/input.ts";
+import { hasNamespace, type PlanInput } from "../plan/input.ts";
 import { COPY_UP, LISTENER, LISTENER_FIFO } from "../plan/names.ts";
 import { BORN, CREATED, HOOKS, IN_CGROUP, JOINED } from "../plan/pauses.ts";
 import { cgroupTexts, keyringTexts } from "../plan/texts.ts";
 
 import { bear, ownDescriptors } from "./birth.ts";
 import { type Compiled, compile, compilePlan } from "./compile.ts";
-import { afterJoining, type Conversation, goOn, listenFor } from "./conversation.ts";
+import { afterJoining, type Conversation, goOn, initEnded, listenFor } from "./conversation.ts";
 import {
   CONFIG,
   draftState,
@@ -33,12 +33,13 @@ import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { adopt, type Making, undo } from "./making.ts";
 import { explainMemory } from "./memory-floor.ts";
 import { checkMounts } from "./mount-results.ts";
-import { enterCgroup, isCgroupEarly, makeCgroup, planCgroup } from "./own-cgroup.ts";
+import { enterCgroup, makeCgroup, planCgroup } from "./own-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, readMemory, tellProgram } from "./results.ts";
 import type { Runtime } from "./runtime.ts";
 import { toState } from "./state.ts";
+import { poll } from "./wait.ts";
 
 export type { CreateOptions } from "./input.ts";
 
@@ -120,8 +121,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   const { directory, state } = making;
   planCgroup(runtime, prepared, making);
   planRdt(prepared, making);
-  // Whoever cleans up after a runtime that was killed has to know of it. An init without its runtime ends by itself.
-  if (isCgroupEarly(runtime, prepared, making)) writeState(directory, state);
+  writeState(directory, state);
   makeFifo(directory);
   if (options.notifySocket !== undefined) loadNotify().makeNotifyDirectory(directory);
   const cgroupFd = makeCgroup(runtime, prepared, making);
@@ -251,8 +251,15 @@ const loadMappings = () => require("./mappings.ts") as typeof import("./mappings
 const loadStreams = () => require("./streams.ts") as typeof import("./streams.ts");
 
 /** What only somebody outside can do to init, while it is still the caller's to look at. */
-function treat({ options, prepared: { input, outside }, making }: Conversation): void {
+function treat(talk: Conversation): void {
+  const {
+    options,
+    prepared: { input, outside },
+    making,
+  } = talk;
   const { pid } = making.state;
+  // Before init is somebody else: v1 lets no one move another's process but root.
+  if (!isRootOfAll(input)) bringIntoCgroup(talk);
   if (hasNamespace(input.config, "user")) loadMappings().mapIds(input, pid);
   raiseLimits(outside, pid);
   setOomScoreAdj(outside, pid);
@@ -260,9 +267,24 @@ function treat({ options, prepared: { input, outside }, making }: Conversation):
   making.enterRdt?.(pid);
 }
 
-/** What its driver has left for the time when there is a process. */
-function makeRest({ runtime, prepared, making }: Conversation): void {
-  enterCgroup(runtime, prepared, making);
+/** Whether the caller is root in the machine's first user namespace. */
+const isRootOfAll = ({ host }: PlanInput) => host.uid === 0 && host.firstUserNamespace;
+
+/** For root init mounts meanwhile. */
+function makeRest(talk: Conversation): void {
+  if (isRootOfAll(talk.prepared.input)) bringIntoCgroup(talk);
+}
+
+/** What the cgroup's driver has left for the time when there is a process. @throws KontenaError also why init has ended */
+function bringIntoCgroup(talk: Conversation): void {
+  const { runtime, prepared, making } = talk;
+  try {
+    enterCgroup(runtime, prepared, making);
+  } catch (error) {
+    // Nobody can be brought anywhere who has ended: what init says of that is the reason.
+    if (making.pidfd !== undefined && poll([making.pidfd], 0).length > 0) throw initEnded(talk);
+    throw error;
+  }
 }
 
 /** While init works on the other processor: what is written when all has gone well, but for its name. */

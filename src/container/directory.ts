@@ -25,7 +25,6 @@ import {
   openSync,
   readdirSync,
   renameSync,
-  rmSync,
   statSync,
   writeFileSync,
 } from "../kernel/fs.ts";
@@ -247,6 +246,9 @@ function inodeOf(path: string): number {
   }
 }
 
+/** Loaded for what nobody here has made. */
+const loadRemoval = () => require("./remove-tree.ts") as typeof import("./remove-tree.ts");
+
 export function removeDirectory(directory: string): void {
   // Somebody's link is no container, and what it leads to isn't this program's.
   if (rawSyscall("unlinkat", AT_FDCWD, directory, 0) === 0) return;
@@ -254,5 +256,5 @@ export function removeDirectory(directory: string): void {
   for (const file of [FIFO, LISTENER_FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
     rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
-  if (result < 0 && result !== -ERRNO.ENOENT) rmSync(directory, { recursive: true, force: true });
+  if (result < 0 && result !== -ERRNO.ENOENT) loadRemoval().removeTree(directory);
 }

@@ -1,5 +1,13 @@
 /** Signals that a foreground command passes on to the program that it waits for. */
+import { SIGCHLD } from "../kernel/consts/signal.ts";
+import { syscall } from "../kernel/libc.ts";
+import { encodeStruct } from "../kernel/structs.ts";
 import type { Runtime } from "./runtime.ts";
+
+/** asm/signal.h: the handler of `struct sigaction` for a signal that is ignored. */
+const SIG_IGN = 1n;
+/** Bytes of a signal set. */
+const SIGSET_SIZE = 8;
 
 /**
  * What people and supervisors send, by number. Left out: those that no one can catch, those that mean something to this
@@ -20,11 +28,24 @@ const FORWARDED = {
   SIGWINCH: 28,
 } as const;
 
+/**
+ * A caller that ignores SIGCHLD has left that to this process, and then the kernel keeps no child's status (wait(2)). The
+ * program gets the signal as it should be anyway.
+ */
+function heedChildren(): void {
+  const standard = encodeStruct("sigaction", {});
+  const now = standard.slice();
+  syscall("rt_sigaction", SIGCHLD, 0, now, SIGSET_SIZE);
+  if (new DataView(now.buffer).getBigUint64(0, true) === SIG_IGN)
+    syscall("rt_sigaction", SIGCHLD, standard, 0, SIGSET_SIZE);
+}
+
 /** Passes signals on, by `send`, until the returned function is called. `send` says false when the program is gone. */
 export function forwardSignals(
   send: (signal: number) => boolean,
   runtime: Pick<Runtime, "debug">,
 ): () => void {
+  heedChildren();
   const names = Object.keys(FORWARDED) as (keyof typeof FORWARDED)[];
   const forward = (name: NodeJS.Signals) => {
     const number = FORWARDED[name as keyof typeof FORWARDED];

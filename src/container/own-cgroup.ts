@@ -21,12 +21,6 @@ export function planCgroup(runtime: Runtime, prepared: Compiled, making: Making)
   making.state.cgroup = driverOf(cgroupManager).plan(request(runtime, prepared, making));
 }
 
-/** Whether something of it is made before init is born; later, the state knows of it anyway. */
-export function isCgroupEarly(runtime: Runtime, prepared: Compiled, making: Making): boolean {
-  const { cgroup } = making.state;
-  return cgroup !== undefined && driverOf(cgroup.manager).isEarly(request(runtime, prepared, making), cgroup);
-}
-
 /** Makes the cgroup and gives a descriptor of the v2 one, for init to be born in. */
 export function makeCgroup(runtime: Runtime, prepared: Compiled, making: Making): number | undefined {
   const { cgroup } = making.state;

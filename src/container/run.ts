@@ -142,7 +142,11 @@ function startAndWait(
   const stop = notifier && loadNotify().watchForReady(runtime, notifier, container.pid);
   // Not while the event loop has something to do.
   const soon = meanwhile === undefined && stop === undefined ? awaitSoon(container) : undefined;
-  return soon === undefined ? awaitLong(container, { meanwhile, stop }).then(finish) : finish(soon);
+  if (soon !== undefined) return finish(soon);
+  return awaitLong(container, { meanwhile, stop }).then(finish, (error: unknown) => {
+    discardOwn(runtime, container);
+    throw error;
+  });
 }
 
 async function awaitLong({ pid }: Container, { meanwhile, stop }: Waiting): Promise<Ended> {

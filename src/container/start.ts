@@ -135,7 +135,8 @@ function goOn(directory: string, state: StoredState, own?: number): void {
 }
 
 function release(directory: string, state: StoredState, own?: number): void {
-  const pidfd = own ?? pidfdOf(state);
+  // One that has ended is no sign that this state is its own: the id may be another's by now.
+  const pidfd = own !== undefined && poll([own], 0).length === 0 ? own : pidfdOf(state);
   if (pidfd === undefined) {
     const failure = recorded(directory, readHead(join(directory, PLAN))) ?? died("", state.pid);
     reap(state.pid, true);

@@ -90,6 +90,9 @@ export function writeFileSync(
   }
 }
 
+/** As node decodes: what is in the file, a byte order mark too. */
+const decoder = () => new TextDecoder("utf-8", { ignoreBOM: true });
+
 const CHUNK = 64 * 1024;
 let shared: Uint8Array | undefined;
 
@@ -141,12 +144,12 @@ export function readFileSync(file: string | number, encoding?: "utf8"): Uint8Arr
     return (
       (typeof file === "string" ? readSized(file) : undefined) ?? readAll(file, (bytes) => bytes.slice())
     );
-  return readAll(file, (bytes) => new TextDecoder().decode(bytes));
+  return readAll(file, (bytes) => decoder().decode(bytes));
 }
 
 /** The text of a file, or what is left to read from a descriptor. @throws FileError EFBIG for more than so many bytes */
 export function readBounded(file: string | number, most: number): string {
-  return readAll(file, (bytes) => new TextDecoder().decode(bytes), most);
+  return readAll(file, (bytes) => decoder().decode(bytes), most);
 }
 
 /** False for whatever can't be seen. */
@@ -200,7 +203,7 @@ const PATH_MAX = 4096;
 export function readlinkSync(path: string): string {
   const target = new Uint8Array(PATH_MAX);
   const length = call(path, "readlinkat", AT_FDCWD, whole(path), target, target.length);
-  return new TextDecoder().decode(target.subarray(0, length));
+  return decoder().decode(target.subarray(0, length));
 }
 
 /** The path without symlinks, of what is there. */
@@ -228,7 +231,7 @@ const DT_DIR = 4;
 
 function entriesIn(path: string): { name: string; type: number }[] {
   const fd = openSync(path, O.O_RDONLY | O.O_DIRECTORY);
-  const decoder = new TextDecoder();
+  const text = decoder();
   const entries: { name: string; type: number }[] = [];
   try {
     const bytes = new Uint8Array(CHUNK);
@@ -237,7 +240,7 @@ function entriesIn(path: string): { name: string; type: number }[] {
       const length = call(path, "getdents64", fd, bytes, bytes.length);
       if (length === 0) return entries;
       for (let at = 0; at < length; at += view.getUint16(at + RECORD_LENGTH, true)) {
-        const name = decoder.decode(bytes.subarray(at + NAME, bytes.indexOf(0, at + NAME)));
+        const name = text.decode(bytes.subarray(at + NAME, bytes.indexOf(0, at + NAME)));
         if (name !== "." && name !== "..") entries.push({ name, type: view.getUint8(at + TYPE) });
       }
     }
@@ -262,14 +265,8 @@ export function readdirSync(path: string, options?: { withFileTypes: true }): st
   }));
 }
 
-/** Removes a file, or with `recursive` a directory and all below it; symlinks are removed, not followed. */
-export function rmSync(path: string, { recursive = false, force = false } = {}): void {
-  const result = rawSyscall("unlinkat", AT_FDCWD, path, 0);
-  if (result === 0 || (force && result === -ERRNO.ENOENT)) return;
-  // Directories answer EISDIR, and where the caller has no right to EPERM.
-  if (!recursive || !(result === -ERRNO.EISDIR || result === -ERRNO.EPERM))
-    throw new FileError(result, "rm", path);
-  for (const { name } of entriesIn(path)) rmSync(`${path}/${name}`, { recursive, force });
-  const removed = rawSyscall("unlinkat", AT_FDCWD, path, AT_REMOVEDIR);
-  if (removed < 0 && !(force && removed === -ERRNO.ENOENT)) throw new FileError(removed, "rm", path);
+/** Removes a file. `force`: or there is none. */
+export function rmSync(path: string, { force = false } = {}): void {
+  const result = rawSyscall("unlinkat", AT_FDCWD, whole(path), 0);
+  if (result < 0 && !(force && result === -ERRNO.ENOENT)) throw new FileError(result, "rm", path);
 }

@@ -44,6 +44,18 @@ test("run removes the container when the program has ended", () => {
   expect(box.ids()).toEqual([]);
 });
 
+test("run tells the status of a program to a caller that ignores SIGCHLD, and removes the container", () => {
+  for (const args of ["exit 7", "sleep 0.1; exit 7"]) {
+    const b = box.bundle({ args });
+    expect(shell(`exec env --ignore-signal=CHLD ${inShell(b)}`)).toEqual({
+      status: 7,
+      stdout: "",
+      stderr: "",
+    });
+    expect(box.ids()).toEqual([]);
+  }
+});
+
 test("run says how its program has ended when somebody else has removed the container meanwhile", async () => {
   const b = box.bundle({ args: ["sleep", "1000"] });
   const running = box.spawn(["run", "--bundle", b.directory, b.id]);

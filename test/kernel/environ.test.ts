@@ -19,5 +19,6 @@ test("one that isn't there isn't, nor one of a name that begins like it", () => 
 });
 
 test("an environment that is too long to be looked through may have any", () => {
-  expect(mentions({ LONG: "x".repeat(9000) }, "NOTIFY_SOCKET")).toBe(true);
+  for (const long of ["x".repeat(9000), "x".repeat(20_000), "語".repeat(6000), "語".repeat(4000)])
+    expect(mentions({ LONG: long, NOTIFY_SOCKET: "/s" }, "NOTIFY_SOCKET")).toBe(true);
 });

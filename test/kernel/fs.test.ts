@@ -102,6 +102,12 @@ describe("as node:fs has it:", () => {
     );
   });
 
+  test("a byte order mark is part of a text", () => {
+    node.writeFileSync(at("mark"), "\ufefftext");
+    same((fs) => fs.readFileSync(at("mark"), "utf8"));
+    node.unlinkSync(at("mark"));
+  });
+
   test("what is written, where it is and how it is refused", () => {
     for (const [name, options] of [
       ["new", {}],
@@ -158,9 +164,10 @@ describe("as node:fs has it:", () => {
       (_, where) => node.statSync(join(where, "a/h")).mode,
       (fs, where) => fs.accessSync(join(where, "a/none"), node.constants.R_OK),
       (_, where) => node.symlinkSync("/usr", join(where, "a/usr")),
-      (fs, where) => fs.rmSync(join(where, "a"), { recursive: true }),
-      (fs, where) => fs.rmSync(join(where, "a"), { recursive: true, force: true }),
-      (_, where) => node.existsSync(join(where, "a")),
+      (fs, where) => fs.rmSync(join(where, "a/usr")),
+      (fs, where) => fs.rmSync(join(where, "a/usr"), { force: true }),
+      (fs, where) => fs.rmSync(join(where, "a/usr")),
+      (_, where) => node.readdirSync(join(where, "a")).sort(),
     ];
     for (const name of ["one", "two"]) node.mkdirSync(at(name));
     for (const [i, step] of steps.entries()) {

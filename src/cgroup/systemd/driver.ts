@@ -152,7 +152,6 @@ function lastly(cgroup: Cgroup, action: () => void): void {
 
 export const systemdDriver: Driver = {
   plan,
-  isEarly: () => false,
   make,
   birthplace: () => undefined,
   adopt: (request, cgroup, pid) => lastly(cgroup, () => adopt(request, cgroup, pid)),
