@@ -274,7 +274,11 @@ export function openBox(name: string) {
   function removeContainers(): void {
     for (const child of spawned) child.kill("SIGKILL");
     spawned.clear();
-    for (const id of ids()) kontena(["delete", "--force", id]);
+    for (const id of ids()) {
+      const { status, stderr } = kontena(["delete", "--force", id]);
+      // What is left is a failure of the test; this is its reason.
+      if (status !== 0) console.error(`delete --force ${id}: ${stderr}`);
+    }
   }
 
   const leftovers = () => ({
