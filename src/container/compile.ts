@@ -127,7 +127,7 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
   };
 }
 
-/** Keeps the plan of a container for the next command, and the one that it came from; never a reason to fail. */
+/** Keeps the plan of a container for later commands, if it isn't the first of its kind, and the one that it came from; never a reason to fail. */
 export function storePlan(runtime: Runtime, { key, base }: Compiled): void {
   for (const each of [base, key]) {
     const plan = each === undefined ? undefined : memory.get(each);

@@ -4,15 +4,18 @@
  *     <root>/@plans/NAME         sections one after the other, then their sizes: the plan's bytes, the text that it is the
  *                                plan of, what start has to know, the kit's three parts, and the rest as JSON
  *     <root>/@plans/NAME.calls   the calls of all ops, which only an error needs
+ *     <root>/@plans/seen         the names of the last plans that weren't kept
+ *
+ * A plan is kept when it is made for the second time: most configs that an engine writes are used once.
  *
  * NAME is a quick hash of the text. It only finds the file: the text itself decides, to the byte.
  */
 
 import { mayRound, parseJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
-import { readBytes, readText } from "../kernel/files.ts";
+import { readBytes, readPiece, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
-import { join } from "../path.ts";
+import { basename, join } from "../path.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
 import { stringify } from "./json.ts";
@@ -28,6 +31,9 @@ const MOST_STORED = 16;
 /** 64 bits, in hexadecimal. */
 const PLAN_NAME = /^[0-9a-f]{16}$/;
 const CALLS = ".calls";
+const SEEN = "seen";
+/** How many names are remembered. */
+const MOST_SEEN = 64;
 
 /** Last in the file: how many bytes each section has. */
 const SIZE_DIGITS = 12;
@@ -86,6 +92,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
   try {
     if (statSync(path, { throwIfNoEntry: false }) !== undefined) return;
     mkdirSync(directory, { recursive: true, mode: 0o700 });
+    if (!wasSeen(directory, basename(path))) return;
     makeRoom(directory);
     const calls = Object.fromEntries(
       encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
@@ -106,6 +113,15 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
   }
 }
 
+/** Whether this plan was to be kept before; from now on it was. */
+function wasSeen(directory: string, name: string): boolean {
+  const path = join(directory, SEEN);
+  const names = (readPiece(path) ?? "").split("\n");
+  if (names.includes(name)) return true;
+  keep(path, [...names.slice(1 - MOST_SEEN), name].join("\n"));
+  return false;
+}
+
 function keep(path: string, content: string | Uint8Array): void {
   const temporary = `${path}.${process.pid}.new`;
   writeFileSync(temporary, content, { mode: 0o600 });
@@ -124,7 +140,7 @@ function makeRoom(directory: string): void {
     .map(({ name }) => name);
   const kept = new Set(plans.filter((name) => !old.includes(name)));
   for (const name of names)
-    if (!kept.has(name.replace(CALLS, ""))) rmSync(join(directory, name), { force: true });
+    if (name !== SEEN && !kept.has(name.replace(CALLS, ""))) rmSync(join(directory, name), { force: true });
 }
 
 /** Empty when the file is gone: the error is less exact then. */

@@ -158,7 +158,7 @@ describe("on disk", () => {
 
   function stored(directory: string) {
     const compiled = compile(runtime(), { id: "a", bundle: directory });
-    storePlan(runtime(), compiled);
+    for (let i = 0; i < 2; i++) storePlan(runtime(), compiled);
     return { compiled, path: planPath(runtime(), compiled.key as string) };
   }
 
@@ -183,12 +183,28 @@ describe("on disk", () => {
     }
   });
 
+  test("a plan is kept when it is made for the second time, and of the first one only its name is", () => {
+    const directory = bundle();
+    const compiled = compile(runtime(), { id: "a", bundle: directory });
+    storePlan(runtime(), compiled);
+    expect(readdirSync(store())).toEqual(["seen"]);
+    storePlan(runtime(), compiled);
+    expect(readdirSync(store()).length).toBe(3);
+    const lines = () => readFileSync(join(store(), "seen"), "utf8").split("\n").length;
+    for (let i = 0; i < 70; i++)
+      storePlan(
+        runtime(),
+        compile(runtime(), { id: "a".repeat(2 + i * 3), bundle: directory, preserveFds: 0 }),
+      );
+    expect(lines()).toBeLessThanOrEqual(64);
+  });
+
   test("a plan that took the place of another one is kept with that", async () => {
     const directory = bundle();
     const first = compile(runtime(), { id: "a", bundle: directory });
     const input = { ...first.input, cgroupPath: undefined };
     const variant = compileVariant(runtime(), first, "no cgroup", input);
-    storePlan(runtime(), variant);
+    for (let i = 0; i < 2; i++) storePlan(runtime(), variant);
     const module = await another();
     const again = module.compile(runtime(), { id: "b", bundle: directory });
     expect(again.encoded.ops).toEqual([]);
