@@ -32,6 +32,31 @@ const format = () =>
     description: "table for people, json for programs",
   }) as const;
 
+/** Who gets descriptors of the runtime's. */
+const sockets = (whose: string) =>
+  ({
+    "console-socket": {
+      kind: "text",
+      value: "SOCKET",
+      description: "socket that receives the terminal's master end",
+    },
+    "pidfd-socket": {
+      kind: "text",
+      value: "SOCKET",
+      description: `socket that receives ${whose}'s pidfd`,
+    },
+  }) as const satisfies Options;
+
+const preserved = () =>
+  ({
+    "preserve-fds": {
+      kind: "number",
+      value: "N",
+      default: "0",
+      description: "hand N more descriptors to the program, from 3",
+    },
+  }) as const satisfies Options;
+
 /** What decides the plan of a new container; `explain` has the same. */
 const planOptions = () =>
   ({
@@ -49,12 +74,7 @@ const planOptions = () =>
         "enter the root by chroot instead of pivot_root, for a host whose root is a ramdisk (less isolation)",
     },
     "no-new-keyring": { kind: "flag", description: "keep the caller's session keyring" },
-    "preserve-fds": {
-      kind: "number",
-      value: "N",
-      default: "0",
-      description: "hand N more descriptors to the program, from 3",
-    },
+    ...preserved(),
   }) as const satisfies Options;
 
 export const createOptions = () =>
@@ -69,16 +89,7 @@ export const createOptions = () =>
       kind: "flag",
       description: "accepted for scripts: kontena never adopts what a container leaves behind",
     },
-    "console-socket": {
-      kind: "text",
-      value: "SOCKET",
-      description: "socket that receives the terminal's master end",
-    },
-    "pidfd-socket": {
-      kind: "text",
-      value: "SOCKET",
-      description: "socket that receives init's pidfd",
-    },
+    ...sockets("init"),
   }) as const satisfies Options;
 export type CreateArguments = Arguments<ReturnType<typeof createOptions>, ReturnType<typeof newContainer>>;
 
@@ -148,16 +159,7 @@ export const execOptions = () =>
     detach: { kind: "flag", short: "d", description: "return once the program runs" },
     "pid-file": { kind: "text", value: "FILE", description: "write the process id to FILE" },
     tty: { kind: "flag", short: "t", description: "give the program a terminal" },
-    "console-socket": {
-      kind: "text",
-      value: "SOCKET",
-      description: "socket that receives the terminal's master end",
-    },
-    "pidfd-socket": {
-      kind: "text",
-      value: "SOCKET",
-      description: "socket that receives the process's pidfd",
-    },
+    ...sockets("the process"),
     cwd: { kind: "text", value: "DIR", description: "working directory in the container" },
     env: {
       kind: "text",
@@ -185,12 +187,7 @@ export const execOptions = () =>
     apparmor: { kind: "text", value: "PROFILE", description: "AppArmor profile of the program" },
     "process-label": { kind: "text", value: "LABEL", description: "SELinux label of the program" },
     cgroup: { kind: "text", value: "PATH", description: "a cgroup below the container's own" },
-    "preserve-fds": {
-      kind: "number",
-      value: "N",
-      default: "0",
-      description: "hand N more descriptors to the program, from 3",
-    },
+    ...preserved(),
     "ignore-paused": {
       kind: "flag",
       description: "also in a paused container: the program waits until it is resumed",

@@ -24,12 +24,13 @@ test("who is said to be rootless has them below XDG_RUNTIME_DIR, and who isn't i
   expect(openRuntime({ ...quiet, rootless: "false" }).root).toBe("/run/kontena");
 });
 
-const inFirstNamespace = () => process.geteuid?.() === 0;
-test.skipIf(!inFirstNamespace())("root has them in /run, whatever XDG_RUNTIME_DIR says", () => {
+const noRoot = process.geteuid?.() === 0 ? "" : " (skipped: not root)";
+test.skipIf(noRoot !== "")(`root has them in /run, whatever XDG_RUNTIME_DIR says${noRoot}`, () => {
   expect(openRuntime(quiet).root).toBe("/run/kontena");
 });
 
 const unshare = Bun.which("unshare");
+const noUnshare = unshare === null ? " (skipped: no unshare; Debian's util-linux has it)" : "";
 /** What root of a new user namespace would take. */
 function rootInNamespace(env: Record<string, string>): string {
   const code = `const { openRuntime } = await import("${import.meta.dir}/../../src/container/runtime.ts");
@@ -38,8 +39,8 @@ function rootInNamespace(env: Record<string, string>): string {
   return stdout.toString();
 }
 
-test.skipIf(unshare === null)(
-  "root of a user namespace has them where the user has, unless USER is root",
+test.skipIf(noUnshare !== "")(
+  `root of a user namespace has them where the user has, unless USER is root${noUnshare}`,
   () => {
     expect(rootInNamespace({ XDG_RUNTIME_DIR: "/run/user/7" })).toBe("/run/user/7/kontena");
     expect(rootInNamespace({ XDG_RUNTIME_DIR: "/run/user/7", USER: "lab" })).toBe("/run/user/7/kontena");
