@@ -47,9 +47,10 @@ function readConfig(file: string, regular: boolean): string {
   const bad = (message: string) => new KontenaError("BUNDLE_INVALID", message, { path: file });
   const fd = openSync(file, constants.O_RDONLY | (regular ? constants.O_NONBLOCK : 0));
   try {
-    if (regular && !fstatSync(fd).isFile() && !fstatSync(fd).isDirectory())
-      throw bad(`${file} is not a regular file`);
-    let buffer = new Uint8Array(CHUNK);
+    const stats = fstatSync(fd);
+    if (regular && !stats.isFile() && !stats.isDirectory()) throw bad(`${file} is not a regular file`);
+    // One byte more than there should be: a full buffer says that there is more.
+    let buffer = new Uint8Array(stats.size > 0 && stats.size < MOST_BYTES ? stats.size + 1 : CHUNK);
     for (let length = 0; ; ) {
       const got = readSync(fd, buffer, length, buffer.length - length);
       length += got;

@@ -13,9 +13,12 @@ import { CWD_BUFFER, EXEC_PATH, FILE_TYPE, lookupCells } from "../plan/names.ts"
 import type { Checks, ProgramCheck } from "../plan/outside.ts";
 import { checkMounts } from "./mount-results.ts";
 
-/** Plan memory as it is now. */
+let room = new Uint8Array(0);
+
+/** Plan memory as it is now; good until it is read for the next time. Fresh memory for each would keep the collector at work. */
 export function readMemory({ bytes }: EncodedPlan, planFd: number): Uint8Array {
-  const memory = new Uint8Array(bytes.length);
+  if (room.length < bytes.length) room = new Uint8Array(bytes.length);
+  const memory = room.subarray(0, bytes.length);
   syscall("pread64", planFd, memory, memory.length, 0);
   return memory;
 }
