@@ -50,17 +50,18 @@ function targetOf(path: string, name: string): string {
 const MAY_IMPORT: Record<string, readonly string[]> = {
   spec: [],
   "error.ts": [],
+  "lists.ts": [],
   "path.ts": [],
-  kernel: ["error.ts", "path.ts"],
-  init: ["error.ts", "kernel"],
-  plan: ["error.ts", "path.ts", "spec", "kernel", "init"],
+  kernel: ["error.ts", "lists.ts", "path.ts"],
+  init: ["error.ts", "lists.ts", "kernel"],
+  plan: ["error.ts", "lists.ts", "path.ts", "spec", "kernel", "init"],
   // Beside plan: it shares its words for the host's hierarchies.
-  cgroup: ["error.ts", "path.ts", "spec", "kernel", "plan"],
+  cgroup: ["error.ts", "lists.ts", "path.ts", "spec", "kernel", "plan"],
   // Beside plan too: a profile becomes a program before the planner sees it.
-  seccomp: ["error.ts", "path.ts", "spec", "kernel", "plan"],
-  container: ["error.ts", "path.ts", "spec", "kernel", "init", "plan", "cgroup", "seccomp"],
+  seccomp: ["error.ts", "lists.ts", "path.ts", "spec", "kernel", "plan"],
+  container: ["error.ts", "lists.ts", "path.ts", "spec", "kernel", "init", "plan", "cgroup", "seccomp"],
   // No system calls: the command line knows the lifecycle, and the names of options and properties.
-  cli: ["error.ts", "path.ts", "spec", "container", "package.json"],
+  cli: ["error.ts", "lists.ts", "path.ts", "spec", "container", "package.json"],
   "index.ts": ["error.ts", "container"],
 };
 

@@ -6,6 +6,7 @@
 
 import { KontenaError } from "../error.ts";
 import { openSync } from "../kernel/fs.ts";
+import { chosen, hasAny, mapped } from "../lists.ts";
 import { join } from "../path.ts";
 import type { Hierarchy } from "../plan/input.ts";
 import { joinsByItself } from "../plan/texts.ts";
@@ -34,10 +35,10 @@ function plan(request: CgroupRequest): Cgroup {
   const { input } = request;
   const { hierarchies } = input.host;
   const path = input.cgroupPath as string;
-  const directories = hierarchies.map((h) => join(h.mountpoint, path));
+  const directories = mapped(hierarchies, (h) => join(h.mountpoint, path));
   const made: string[] = [];
   for (const { mountpoint } of hierarchies) made.push(...missing(join(mountpoint, path), mountpoint));
-  const used = directories.filter((directory) => !made.includes(directory));
+  const used = chosen(directories, (directory) => !made.includes(directory));
   if (used.length > 0 && processesOf(used).length > 0)
     throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has processes in it`, {
       at: "linux.cgroupsPath",
@@ -55,7 +56,7 @@ function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
   for (let i = 0; i < cgroup.hierarchies.length; i++) {
     const [h, directory] = [cgroup.hierarchies[i] as Hierarchy, cgroup.directories[i] as string];
     if (!where(h)) continue;
-    makeDirectories(cgroup.made.filter((path) => path === directory || directory.startsWith(`${path}/`)));
+    makeDirectories(chosen(cgroup.made, (path) => path === directory || directory.startsWith(`${path}/`)));
     if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
   }
 }
@@ -66,7 +67,7 @@ function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
  */
 function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
   const { uid, firstUserNamespace } = input.host;
-  return uid === 0 && firstUserNamespace && cgroup.hierarchies.some((h) => h.version === 1);
+  return uid === 0 && firstUserNamespace && hasAny(cgroup.hierarchies, (h) => h.version === 1);
 }
 
 function make(request: CgroupRequest, cgroup: Cgroup): void {

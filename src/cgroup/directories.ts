@@ -6,6 +6,7 @@ import { ERRNO, errnoName } from "../kernel/errno.ts";
 import { codeOf, readPiece, readText, writeControl } from "../kernel/files.ts";
 import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
+import { chosen } from "../lists.ts";
 import { dirname, join } from "../path.ts";
 import type { Hierarchy } from "../plan/input.ts";
 import type { Cgroup } from "./cgroup.ts";
@@ -21,7 +22,7 @@ export function failed(what: string, path: string, error: unknown): KontenaError
 
 /** The container's directory in each hierarchy that `where` takes. */
 export function directoriesOf(cgroup: Cgroup, where: (h: Hierarchy) => boolean): string[] {
-  return cgroup.directories.filter((_, i) => where(cgroup.hierarchies[i] as Hierarchy));
+  return chosen(cgroup.directories, (_, i) => where(cgroup.hierarchies[i] as Hierarchy));
 }
 
 /** The container's directory of v2; undefined when the host has none. */
@@ -127,7 +128,7 @@ export function killAndRemove(directories: readonly string[], thaw: () => void):
   let pause = 1;
   let left = directories;
   for (;;) {
-    left = left.filter((directory) => !removeTree(directory));
+    left = chosen(left, (directory) => !removeTree(directory));
     if (left.length === 0) break;
     killAll(left);
     thaw();

@@ -2,6 +2,7 @@
 
 import type { Resources } from "../../spec/resources.ts";
 import { writeControls } from "../kernel/files.ts";
+import { hasAny } from "../lists.ts";
 import { join } from "../path.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import type { DeviceWrites } from "./devices/v1.ts";
@@ -20,7 +21,7 @@ export function applyLimits({ input, warn }: CgroupRequest, cgroup: Cgroup): voi
 
 /** Whether there is more than rules for devices, which have a way of their own. */
 function hasLimits(resources: Resources | undefined): boolean {
-  return Object.keys(resources ?? {}).some((name) => name !== "devices");
+  return hasAny(Object.keys(resources ?? {}), (name) => name !== "devices");
 }
 
 /** A change while the container runs. @throws KontenaError RESOURCE_FAILED; then the limits from before hold */

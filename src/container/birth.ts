@@ -10,6 +10,7 @@ import type { Buffer } from "../init/step.ts";
 import { moveAbove, openTalk } from "../init/talk.ts";
 import { closeSync, writeSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
+import { mapped } from "../lists.ts";
 import type { Handle } from "../plan/handles.ts";
 import {
   ABOVE,
@@ -90,7 +91,7 @@ const loadHandles = () => require("./handles.ts") as typeof import("./handles.ts
 /** @throws KontenaError what a handle can't be opened for, or what stops the birth; then there is no process */
 export function bear(options: BirthOptions, descriptors: Descriptors): Born {
   const { encoded, handles, preserveFds, planFd, stateFd } = options;
-  const opened = handles.map((handle) =>
+  const opened = mapped(handles, (handle) =>
     descriptors.own(loadHandles().openHandle(handle, options.consoleFd)),
   );
   const talk = openTalk();
@@ -110,7 +111,7 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
     ...(options.kit === undefined ? {} : { kit: options.kit }),
     ...(options.cgroupFd === undefined ? {} : { cgroupFd: options.cgroupFd }),
   });
-  for (const fd of [theirs, ...opened, ...streams.map(({ ours }) => ours)]) descriptors.close(fd);
+  for (const fd of [theirs, ...opened, ...mapped(streams, ({ ours }) => ours)]) descriptors.close(fd);
   return { pid, pidfd, socket };
 }
 

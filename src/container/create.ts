@@ -7,6 +7,7 @@ import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { S_IF } from "../kernel/consts/stat.ts";
 import { constants, openSync, writeFileSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
+import { hasAny } from "../lists.ts";
 import { join, resolve } from "../path.ts";
 import { hasNamespace, type PlanInput } from "../plan/input.ts";
 import { COPY_UP, LISTENER, LISTENER_FIFO } from "../plan/names.ts";
@@ -74,7 +75,7 @@ function firstState(options: CreateOptions, prepared: Compiled): StoredState {
     ...(annotations === undefined ? {} : { annotations }),
     created: new Date().toISOString(),
     owner: input.host.uid,
-    ...(Object.values(bundle.config.hooks ?? {}).some((list) => list.length > 0) ? { hooks: true } : {}),
+    ...(hasAny(Object.values(bundle.config.hooks ?? {}), (list) => list.length > 0) ? { hooks: true } : {}),
     ...(input.noNewKeyring ? { noNewKeyring: true } : {}),
     ...(input.noPivot || !hasNamespace(input.config, "mount") ? { chroot: true } : {}),
   };

@@ -14,7 +14,7 @@ import { checkConsole, openConsole, sendPidfd } from "./console-socket.ts";
 import { loadState, type StoredState, storedConfig } from "./directory.ts";
 import { type Entrance, entranceOf } from "./enter.ts";
 import { type ExecOptions, processOf } from "./exec-process.ts";
-import { forwardSignals } from "./forward.ts";
+import { forwardSignals, heedChildren } from "./forward.ts";
 import { gatherHost } from "./host.ts";
 import { checkPreserved } from "./input.ts";
 import { type Launched, type Launching, type LaunchOptions, launch } from "./launch.ts";
@@ -57,6 +57,7 @@ async function executeAndWait(
   meanwhile?: (ended: Promise<unknown>) => Promise<void>,
 ): Promise<number> {
   let pidfd = -1;
+  heedChildren();
   const stop = forwardSignals((signal) => rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0) >= 0, runtime);
   try {
     const launched = start();

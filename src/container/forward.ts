@@ -32,7 +32,7 @@ const FORWARDED = {
  * A caller that ignores SIGCHLD has left that to this process, and then the kernel keeps no child's status (wait(2)). The
  * program gets the signal as it should be anyway.
  */
-function heedChildren(): void {
+export function heedChildren(): void {
   const standard = encodeStruct("sigaction", {});
   const now = standard.slice();
   syscall("rt_sigaction", SIGCHLD, 0, now, SIGSET_SIZE);
@@ -45,7 +45,6 @@ export function forwardSignals(
   send: (signal: number) => boolean,
   runtime: Pick<Runtime, "debug">,
 ): () => void {
-  heedChildren();
   const names = Object.keys(FORWARDED) as (keyof typeof FORWARDED)[];
   const forward = (name: NodeJS.Signals) => {
     const number = FORWARDED[name as keyof typeof FORWARDED];

@@ -76,7 +76,8 @@ function linkKind(path: string): SourceKind {
 /** The answers to a plan's questions; what can't be seen is left out, and init's own error tells why. */
 export function sourceKinds(lookups: readonly Lookup[], rootfs: string): Host["sources"] {
   const kinds: Record<string, SourceKind> = {};
-  const images = lookups.filter((lookup) => lookup.of === "image");
+  const images: Extract<Lookup, { of: "image" }>[] = [];
+  for (const lookup of lookups) if (lookup.of === "image") images.push(lookup);
   addRootFacts(kinds, images, rootfs);
   for (const lookup of lookups) {
     const { of, name, path } = lookup;

@@ -4,6 +4,7 @@ import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { KontenaError } from "../error.ts";
 import { readlinkSync } from "../kernel/fs.ts";
+import { hasAny } from "../lists.ts";
 import { join, normalize } from "../path.ts";
 import { type Host, hasNamespace, isNew, type PlanInput } from "../plan/input.ts";
 import { isBind } from "../plan/source.ts";
@@ -97,7 +98,7 @@ export function cgroupPathFor(
 /** The source of a bind mount may be relative to the bundle (config.md, "Mounts"). */
 export function absoluteSources(config: Config, bundle: string): Config {
   const { mounts } = config;
-  if (mounts === undefined || !mounts.some(isRelativeBind)) return config;
+  if (mounts === undefined || !hasAny(mounts, isRelativeBind)) return config;
   return {
     ...config,
     mounts: mounts.map((m) => (isRelativeBind(m) ? { ...m, source: join(bundle, m.source ?? "") } : m)),

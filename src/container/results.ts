@@ -7,6 +7,7 @@ import { errnoName, errnoText } from "../kernel/errno.ts";
 import { writeSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { decodeStatx, type Statx } from "../kernel/structs.ts";
+import { mapped } from "../lists.ts";
 import type { DeviceCheck } from "../plan/devices.ts";
 import { CWD_BUFFER, EXEC_PATH, FILE_TYPE, lookupCells } from "../plan/names.ts";
 
@@ -112,7 +113,7 @@ function looks({ candidates }: ProgramCheck, encoded: EncodedPlan, memory: Uint8
     if (result === UNSET) return "EINVAL";
     return result < 0n ? errnoName(Number(-result)) : "";
   };
-  return candidates.map((path, i) => {
+  return mapped(candidates, (path, i) => {
     const names = lookupCells(i);
     return {
       path,

@@ -1,6 +1,7 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 
 import { KontenaError } from "../error.ts";
+import { SIGCHLD } from "../kernel/consts/signal.ts";
 import { closeSync } from "../kernel/fs.ts";
 import { ownDescriptors } from "./birth.ts";
 import { awaitChild, awaitSoon } from "./children.ts";
@@ -8,7 +9,7 @@ import { type Compiled, compile, storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, createCompiled } from "./create.ts";
 import { removeLocked } from "./delete.ts";
 import { withLock } from "./directory.ts";
-import { forwardSignals } from "./forward.ts";
+import { forwardSignals, heedChildren } from "./forward.ts";
 import { signalInit } from "./kill.ts";
 import { killedForMemory, MEMORY_LIMIT } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
@@ -34,6 +35,7 @@ type Status = number | Promise<number>;
  */
 export function run(runtime: Runtime, options: RunOptions): Status {
   const compiled = compile(runtime, options);
+  if (compiled.input.host.ignoredSignals.includes(SIGCHLD)) heedChildren();
   const isInteractive =
     compiled.input.config.process?.terminal && !options.detach && options.consoleSocket === undefined;
   if (isInteractive) return runInteractive(runtime, options, compiled);

@@ -1,9 +1,11 @@
 /** The end of a process: waiting for it, and bringing it about. */
+
 import { KontenaError } from "../error.ts";
 import { SIGKILL } from "../kernel/consts/signal.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
 import { rawSyscall, SyscallError, syscall } from "../kernel/libc.ts";
+import { chosen, mapped } from "../lists.ts";
 
 export interface Ended {
   /** Exit status as a shell tells it: 128+N for signal N. */
@@ -61,7 +63,7 @@ export interface Readiness {
 /** poll(2) for reading on several descriptors; waits `milliseconds`, for ever when negative. */
 export function poll(fds: readonly number[], milliseconds: number): Readiness[] {
   return pollFor(
-    fds.map((fd) => ({ fd, events: POLL.POLLIN })),
+    mapped(fds, (fd) => ({ fd, events: POLL.POLLIN })),
     milliseconds,
   );
 }
@@ -89,9 +91,8 @@ export function pollFor(fds: readonly Readiness[], milliseconds: number): Readin
     const ready = rawSyscall("ppoll", set, fds.length, timeout, 0, 8);
     if (ready === -ERRNO.EINTR) continue;
     if (ready < 0) throw new SyscallError("ppoll", -ready);
-    return fds
-      .map(({ fd }, i) => ({ fd, events: view.getUint16(8 * i + 6, true) }))
-      .filter((r) => r.events !== 0);
+    const answers = mapped(fds, ({ fd }, i) => ({ fd, events: view.getUint16(8 * i + 6, true) }));
+    return chosen(answers, (r) => r.events !== 0);
   }
 }
 

@@ -21,6 +21,7 @@ import {
   SyscallError,
   syscall,
 } from "../kernel/libc.ts";
+import { mapped } from "../lists.ts";
 import {
   CGROUP,
   CHILD,
@@ -93,8 +94,8 @@ export function chooseNumbers(
   const behind = first + 1 + kept.length + slots;
   return {
     plan: { ours: plan, inInit: first },
-    kept: kept.map((ours, i) => ({ ours, inInit: first + 1 + i })),
-    handles: handles.map((ours, i) => ({ ours, inInit: behind + i })),
+    kept: mapped(kept, (ours, i) => ({ ours, inInit: first + 1 + i })),
+    handles: mapped(handles, (ours, i) => ({ ours, inInit: behind + i })),
     lowest,
     above: behind + handles.length,
   };

@@ -1,5 +1,6 @@
 /** Small files, those of /proc and of cgroups above all. */
 
+import { mapped } from "../lists.ts";
 import { AT_FDCWD, O } from "./consts/fcntl.ts";
 import { existsSync, readFileSync } from "./fs.ts";
 import { rawSyscall } from "./libc.ts";
@@ -26,8 +27,7 @@ export function readPiece(path: string): string | undefined {
 
 /** The bytes of a file of its own memory; undefined when there is none. No exception for that: one costs as much as the read. */
 export function readBytes(path: string): Uint8Array | undefined {
-  if (!existsSync(path)) return undefined;
-  return readFileSync(path);
+  return existsSync(path) ? readFileSync(path) : undefined;
 }
 
 /** The error number's name (`ENOENT`) in what the functions of fs.ts throw; EIO for what has none. */
@@ -49,7 +49,7 @@ export function writeControls(path: string, values: readonly string[]): number[]
   const fd = rawSyscall("openat", AT_FDCWD, path, O.O_WRONLY | O.O_CLOEXEC, 0);
   if (fd < 0) return values.map(() => fd);
   const encoder = new TextEncoder();
-  const results = values.map((value) => {
+  const results = mapped(values, (value) => {
     const bytes = encoder.encode(value);
     return Math.min(rawSyscall("write", fd, bytes, bytes.length), 0);
   });

@@ -91,7 +91,9 @@ export interface StructValues {
 export type StructName = keyof StructValues;
 
 function u64s(...values: (number | bigint)[]): Uint8Array {
-  return new Uint8Array(new BigUint64Array(values.map((v) => BigInt.asUintN(64, BigInt(v)))).buffer);
+  const words = new BigUint64Array(values.length);
+  for (let i = 0; i < values.length; i++) words[i] = BigInt.asUintN(64, BigInt(values[i] ?? 0));
+  return new Uint8Array(words.buffer);
 }
 
 function u32s(...values: number[]): Uint8Array {

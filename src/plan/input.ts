@@ -1,5 +1,7 @@
 /** What a plan is made from: the config, facts about the host, and the caller's options. Data only. */
+
 import type { Config } from "../../spec/config.ts";
+import { hasAny } from "../lists.ts";
 
 /** One cgroup v1 hierarchy, or the v2 one. */
 export interface Hierarchy {
@@ -73,12 +75,12 @@ export type ProcessInput = Pick<PlanInput, "config" | "host">;
 
 /** Whether the config asks for a new namespace of this type. */
 export function isNew(config: Config, type: string): boolean {
-  return config.linux?.namespaces?.some((n) => n.type === type && n.path === undefined) ?? false;
+  return hasAny(config.linux?.namespaces ?? [], (n) => n.type === type && n.path === undefined);
 }
 
 /** Whether the container has a namespace of this type that isn't the runtime's: a new or a joined one. */
 export function hasNamespace(config: Config, type: string): boolean {
-  return config.linux?.namespaces?.some((n) => n.type === type) ?? false;
+  return hasAny(config.linux?.namespaces ?? [], (n) => n.type === type);
 }
 
 /** Place of the namespace of this type in the config. */

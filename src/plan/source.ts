@@ -1,10 +1,12 @@
 /** Sources of bind mounts, and symlinks among them. Small, since a plan that is remembered needs this too; and what destinations lead to. */
+
 import type { Mount } from "../../spec/mounts.ts";
+import { hasAny } from "../lists.ts";
 import type { PlanInput, SourceKind } from "./input.ts";
 
 /** A bind mount is one by its type, or by an option whatever its type is (config.md, "Mounts"). */
 export function isBind({ type, options }: Pick<Mount, "type" | "options">): boolean {
-  return type === "bind" || (options ?? []).some((option) => option === "bind" || option === "rbind");
+  return type === "bind" || hasAny(options ?? [], (option) => option === "bind" || option === "rbind");
 }
 
 /** Whether the source's own symlink is meant, not what it leads to (crun's options). */

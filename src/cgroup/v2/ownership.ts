@@ -4,6 +4,7 @@ import { AT_FDCWD } from "../../kernel/consts/fcntl.ts";
 import { ERRNO, errnoName } from "../../kernel/errno.ts";
 import { readText } from "../../kernel/files.ts";
 import { rawSyscall } from "../../kernel/libc.ts";
+import { hasAny } from "../../lists.ts";
 import { join } from "../../path.ts";
 import { isNew, type PlanInput } from "../../plan/input.ts";
 import { failed } from "../directories.ts";
@@ -13,11 +14,12 @@ const DELEGATED = ["cgroup.procs", "cgroup.subtree_control", "cgroup.threads"];
 
 /** The uid on the host of the program's user, when the cgroup shall be its; only v2 can be delegated safely. */
 export function ownerOf({ config, host }: PlanInput): number | undefined {
-  const isWritable = (config.mounts ?? []).some(
+  const isWritable = hasAny(
+    config.mounts ?? [],
     ({ source, destination, options = [] }) =>
       source === "cgroup" && destination === "/sys/fs/cgroup" && !options.includes("ro"),
   );
-  if (!isWritable || !isNew(config, "cgroup") || host.hierarchies.some((h) => h.version === 1))
+  if (!isWritable || !isNew(config, "cgroup") || hasAny(host.hierarchies, (h) => h.version === 1))
     return undefined;
   const uid = config.process?.user?.uid ?? 0;
   if (!isNew(config, "user")) return uid;
