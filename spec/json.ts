@@ -49,6 +49,12 @@ declare global {
 
 /** JSON.stringify, but bigints are written as JSON numbers, so that `parseJson` reads the same value again. */
 export function stringifyJson(value: unknown, space?: number): string {
+  try {
+    // Without a function to be called for each value, as long as there is no bigint.
+    return JSON.stringify(value, undefined, space);
+  } catch {
+    // There is one, most likely; any other reason is told again.
+  }
   return JSON.stringify(
     value,
     (_key, item: unknown) => (typeof item === "bigint" ? JSON.rawJSON(String(item)) : item),

@@ -8,7 +8,7 @@ import { KontenaError } from "../error.ts";
 import { openSync } from "../kernel/fs.ts";
 import { chosen, hasAny, mapped } from "../lists.ts";
 import { join } from "../path.ts";
-import type { Hierarchy } from "../plan/input.ts";
+import { type Hierarchy, isRootOfAll } from "../plan/input.ts";
 import { joinsByItself } from "../plan/texts.ts";
 
 import type { Cgroup, CgroupRequest, Driver } from "./cgroup.ts";
@@ -62,12 +62,11 @@ function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
 }
 
 /**
- * Whether v1's part is made while init makes its network namespace. Root only: it has the right to, and a container that goes
+ * Whether v1's part is made while init makes its network namespace and mounts. Root only: it has the right to, and a container that goes
  * without a cgroup has another plan.
  */
 function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
-  const { uid, firstUserNamespace } = input.host;
-  return uid === 0 && firstUserNamespace && hasAny(cgroup.hierarchies, (h) => h.version === 1);
+  return isRootOfAll(input.host) && hasAny(cgroup.hierarchies, (h) => h.version === 1);
 }
 
 function make(request: CgroupRequest, cgroup: Cgroup): void {

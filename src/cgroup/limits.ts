@@ -65,7 +65,7 @@ export function limitsOf({ asked: { resources } }: CgroupRequest): { resources?:
 
 /**
  * When init is born, and waits: what no process could be born under, and the rules for devices, which take the kernel some
- * time while init makes its network namespace.
+ * time while init mounts.
  * @throws KontenaError RESOURCE_FAILED
  */
 export function applyLateLimits(request: CgroupRequest, cgroup: Cgroup): void {

@@ -3,7 +3,15 @@
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
-import { closeSync, constants, fstatSync, openSync, readSync, realpathSync, statSync } from "../kernel/fs.ts";
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  openSync,
+  readBounded,
+  realpathSync,
+  statSync,
+} from "../kernel/fs.ts";
 import { isAbsolute, join } from "../path.ts";
 
 export interface Bundle {
@@ -37,7 +45,6 @@ export interface BundleText {
 
 /** No config is as long: what is longer is a device, or not meant for a runtime. */
 export const MOST_BYTES = 16 * 1024 * 1024;
-const CHUNK = 64 * 1024;
 
 /**
  * Of a file that nobody can read from, such as a FIFO in a bundle, opening it doesn't wait. `regular`: nothing else will do;
@@ -49,18 +56,9 @@ function readConfig(file: string, regular: boolean): string {
   try {
     const stats = fstatSync(fd);
     if (regular && !stats.isFile() && !stats.isDirectory()) throw bad(`${file} is not a regular file`);
-    // One byte more than there should be: a full buffer says that there is more.
-    let buffer = new Uint8Array(stats.size > 0 && stats.size < MOST_BYTES ? stats.size + 1 : CHUNK);
-    for (let length = 0; ; ) {
-      const got = readSync(fd, buffer, length, buffer.length - length);
-      length += got;
-      if (length > MOST_BYTES) throw bad(`${file} is longer than ${MOST_BYTES} bytes`);
-      if (got === 0) return decode(buffer.subarray(0, length), file);
-      if (length < buffer.length) continue;
-      const grown = new Uint8Array(2 * length);
-      grown.set(buffer);
-      buffer = grown;
-    }
+    return readBounded(fd, MOST_BYTES, (bytes) => decode(bytes, file));
+  } catch (error) {
+    throw codeOf(error) === "EFBIG" ? bad(`${file} is longer than ${MOST_BYTES} bytes`) : error;
   } finally {
     closeSync(fd);
   }

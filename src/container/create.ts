@@ -9,7 +9,7 @@ import { constants, openSync, writeFileSync } from "../kernel/fs.ts";
 import { syscall } from "../kernel/libc.ts";
 import { hasAny } from "../lists.ts";
 import { join, resolve } from "../path.ts";
-import { hasNamespace, type PlanInput } from "../plan/input.ts";
+import { hasNamespace, isRootOfAll } from "../plan/input.ts";
 import { COPY_UP, LISTENER, LISTENER_FIFO } from "../plan/names.ts";
 import { BORN, CREATED, HOOKS, IN_CGROUP, JOINED } from "../plan/pauses.ts";
 import { cgroupTexts, keyringTexts } from "../plan/texts.ts";
@@ -260,7 +260,7 @@ function treat(talk: Conversation): void {
   } = talk;
   const { pid } = making.state;
   // Before init is somebody else: v1 lets no one move another's process but root.
-  if (!isRootOfAll(input)) bringIntoCgroup(talk);
+  if (!isRootOfAll(input.host)) bringIntoCgroup(talk);
   if (hasNamespace(input.config, "user")) loadMappings().mapIds(input, pid);
   raiseLimits(outside, pid);
   setOomScoreAdj(outside, pid);
@@ -268,12 +268,9 @@ function treat(talk: Conversation): void {
   making.enterRdt?.(pid);
 }
 
-/** Whether the caller is root in the machine's first user namespace. */
-const isRootOfAll = ({ host }: PlanInput) => host.uid === 0 && host.firstUserNamespace;
-
 /** For root init mounts meanwhile. */
 function makeRest(talk: Conversation): void {
-  if (isRootOfAll(talk.prepared.input)) bringIntoCgroup(talk);
+  if (isRootOfAll(talk.prepared.input.host)) bringIntoCgroup(talk);
 }
 
 /** What the cgroup's driver has left for the time when there is a process. @throws KontenaError also why init has ended */

@@ -10,7 +10,7 @@
  */
 
 import type { Config } from "../../spec/config.ts";
-import { parseJson } from "../../spec/json.ts";
+import { parseJson, stringifyJson } from "../../spec/json.ts";
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR, O } from "../kernel/consts/fcntl.ts";
@@ -31,9 +31,7 @@ import {
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { join } from "../path.ts";
 import { LISTENER_FIFO } from "../plan/names.ts";
-
 import { checkId } from "./id.ts";
-import { stringify } from "./json.ts";
 import type { RdtGroups } from "./rdt.ts";
 import type { Runtime } from "./runtime.ts";
 
@@ -135,12 +133,7 @@ export function writeState(directory: string, state: StoredState): void {
 
 /** The two halves of that: the first can be done while there is time, the second says that it is so. */
 export function draftState(directory: string, state: StoredState): void {
-  writeFileSync(join(directory, `${STATE}.new`), stateText(state), { mode: 0o600 });
-}
-
-/** Limits may have integers of 64 bits. */
-function stateText(state: StoredState): string {
-  return state.cgroup?.resources === undefined ? JSON.stringify(state) : stringify(state);
+  writeFileSync(join(directory, `${STATE}.new`), stringifyJson(state), { mode: 0o600 });
 }
 
 export function publishState(directory: string): void {

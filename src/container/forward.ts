@@ -1,13 +1,8 @@
 /** Signals that a foreground command passes on to the program that it waits for. */
-import { SIGCHLD } from "../kernel/consts/signal.ts";
+import { SIG_IGN, SIGCHLD, SIGSET_SIZE } from "../kernel/consts/signal.ts";
 import { syscall } from "../kernel/libc.ts";
 import { encodeStruct } from "../kernel/structs.ts";
 import type { Runtime } from "./runtime.ts";
-
-/** asm/signal.h: the handler of `struct sigaction` for a signal that is ignored. */
-const SIG_IGN = 1n;
-/** Bytes of a signal set. */
-const SIGSET_SIZE = 8;
 
 /**
  * What people and supervisors send, by number. Left out: those that no one can catch, those that mean something to this

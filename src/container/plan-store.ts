@@ -11,14 +11,13 @@
  * NAME is a quick hash of the text. It only finds the file: the text itself decides, to the byte.
  */
 
-import { mayRound, parseJson } from "../../spec/json.ts";
+import { mayRound, parseJson, stringifyJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
 import { readBytes, readPiece, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import { basename, join } from "../path.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
-import { stringify } from "./json.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** The sources that a build was made from; there only in the compiled program. */
@@ -97,7 +96,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
     const calls = Object.fromEntries(
       encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
     );
-    const askedText = stringify(asked);
+    const askedText = stringifyJson(asked);
     const head: Head = {
       ...rest,
       ...(mayRound(askedText) ? { askedText } : { asked }),

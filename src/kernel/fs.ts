@@ -147,9 +147,16 @@ export function readFileSync(file: string | number, encoding?: "utf8"): Uint8Arr
   return readAll(file, (bytes) => decoder().decode(bytes));
 }
 
-/** The text of a file, or what is left to read from a descriptor. @throws FileError EFBIG for more than so many bytes */
-export function readBounded(file: string | number, most: number): string {
-  return readAll(file, (bytes) => decoder().decode(bytes), most);
+/**
+ * A file, or what is left to read from a descriptor, as `take` makes it of its bytes; they are others' when that returns.
+ * @throws FileError EFBIG for more than so many bytes
+ */
+export function readBounded(
+  file: string | number,
+  most: number,
+  take = (bytes: Uint8Array): string => decoder().decode(bytes),
+): string {
+  return readAll(file, take, most);
 }
 
 /** False for whatever can't be seen. */

@@ -4,7 +4,7 @@ import { type Buffer, type Call, cell, type Failure, type Step } from "../init/s
 import { AT_FDCWD, AT_RECURSIVE } from "../kernel/consts/fcntl.ts";
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC, OPEN_TREE } from "../kernel/consts/mount.ts";
 import { setAttributes } from "./attach.ts";
-import { hasNamespace, type PlanInput } from "./input.ts";
+import { hasNamespace, isRootOfAll, type PlanInput } from "./input.ts";
 import type { ParsedOptions } from "./options.ts";
 
 /**
@@ -46,7 +46,7 @@ export interface Instead {
  */
 export function insteadOf(input: PlanInput, type: string): Instead | undefined {
   const { config, host } = input;
-  if (!hasNamespace(config, "user") && host.firstUserNamespace && host.uid === 0) return undefined;
+  if (!hasNamespace(config, "user") && isRootOfAll(host)) return undefined;
   const sources: Record<string, string> = { sysfs: "/sys", mqueue: "/dev/mqueue" };
   const source = sources[type];
   return source === undefined ? undefined : { source, name: source, why: NEEDS[type] ?? "" };

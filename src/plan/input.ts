@@ -70,6 +70,10 @@ export interface PlanInput {
   noNewKeyring: boolean;
 }
 
+/** Whether the caller is root in the machine's first user namespace: nobody has more rights. */
+export const isRootOfAll = ({ uid, firstUserNamespace }: Pick<Host, "uid" | "firstUserNamespace">): boolean =>
+  uid === 0 && firstUserNamespace;
+
 /** What steps that make a process what it is need of it, whether it is a container's first one or not. */
 export type ProcessInput = Pick<PlanInput, "config" | "host">;
 

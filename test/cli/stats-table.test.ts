@@ -1,7 +1,7 @@
 /** The table and the JSON of stats, and how a terminal shows them. */
 import { expect, test } from "bun:test";
+import { stringifyJson } from "../../spec/json.ts";
 import { bytes, fit, redraw, statsLines, statsObjects } from "../../src/cli/stats-table.ts";
-import { stringify } from "../../src/container/json.ts";
 import type { ContainerStats } from "../../src/container/stats.ts";
 
 const MIB = 1n << 20n;
@@ -49,7 +49,7 @@ test("without pressure its columns aren't there", () => {
 
 test("the JSON has null for what isn't counted, and counters of any size", () => {
   const time = new Date("2026-11-24T09:15:30Z");
-  const text = stringify(statsObjects([full, bare], time));
+  const text = stringifyJson(statsObjects([full, bare], time));
   expect(text).toContain('"usage":9007199254740993}');
   expect(JSON.parse(text)).toEqual([
     {

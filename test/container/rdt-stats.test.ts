@@ -3,7 +3,7 @@ import { afterAll, expect, test } from "bun:test";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { stringify } from "../../src/container/json.ts";
+import { stringifyJson } from "../../spec/json.ts";
 import { rdtStats } from "../../src/container/rdt-stats.ts";
 
 const root = mkdtempSync(join(tmpdir(), "kontena-resctrl-"));
@@ -32,7 +32,7 @@ for (const [name, text] of Object.entries(FILES)) {
 
 test("cache and bandwidth are told with runc's names, monitoring of the container's own group", () => {
   const groups = [join(root, "c1"), join(root, "c1/mon_groups/c1")];
-  expect(stringify(rdtStats({ groups, made: [] }, root))).toBe(
+  expect(stringifyJson(rdtStats({ groups, made: [] }, root))).toBe(
     '{"l3_cache_info":{"cbm_mask":"fffff","min_cbm_bits":1,"num_closids":16},' +
       '"l3_cache_schema_root":"L3:0=fffff;1=fffff","l3_cache_schema":"L3:0=f0;1=f",' +
       '"mem_bw_info":{"bandwidth_gran":10,"delay_linear":1,"min_bandwidth":10,"num_closids":8},' +

@@ -1,4 +1,4 @@
-import { stringify } from "../../container/json.ts";
+import { stringifyJson } from "../../../spec/json.ts";
 import { openRuntime } from "../../container/runtime.ts";
 import { type ContainerStats, openStats } from "../../container/stats.ts";
 import { terminalSize } from "../../container/terminal.ts";
@@ -50,7 +50,7 @@ export async function execute(context: CommandContext, args: StatsArguments): Pr
   const isLive = !isJson && !args["no-stream"] && terminalSize(1) !== undefined;
   let drawn = 0;
   const show = (rows: readonly ContainerStats[]): boolean => {
-    if (isJson) return context.write(`${stringify(statsObjects(rows, new Date()))}\n`);
+    if (isJson) return context.write(`${stringifyJson(statsObjects(rows, new Date()))}\n`);
     const screen = isLive ? terminalSize(1) : undefined;
     if (screen === undefined) return context.write(`${statsLines(rows).join("\n")}\n`);
     const lines = fit(statsLines(rows), screen);

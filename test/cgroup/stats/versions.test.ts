@@ -1,10 +1,10 @@
 /** Counters from the files of v1 (Linux 6.18) and v2 (6.1), and the JSON that runc makes of the very same numbers. */
 import { expect, test } from "bun:test";
+import { stringifyJson } from "../../../spec/json.ts";
 import { toRuncStats } from "../../../src/cgroup/stats/runc.ts";
 import { UNLIMITED } from "../../../src/cgroup/stats/text.ts";
 import * as v1 from "../../../src/cgroup/stats/v1.ts";
 import * as v2 from "../../../src/cgroup/stats/v2.ts";
-import { stringify } from "../../../src/container/json.ts";
 
 const from =
   (files: Record<string, string>): v1.Files =>
@@ -56,7 +56,7 @@ test("v1 gives what runc 1.1 prints of the same files, byte by byte", () => {
     io: v1.ioV1(V1),
     hugetlb: { "2MB": v1.hugetlbV1(V1, "2MB") },
   };
-  expect(stringify({ type: "stats", id: "obs1", data: toRuncStats(stats) })).toBe(
+  expect(stringifyJson({ type: "stats", id: "obs1", data: toRuncStats(stats) })).toBe(
     '{"type":"stats","id":"obs1","data":{"cpu":{"usage":{"total":956504001,"percpu":[955469749,1034252],' +
       '"percpu_kernel":[4000000,0],"percpu_user":[975979810,0],"kernel":0,"user":950000000},' +
       '"throttling":{"periods":12,"throttledPeriods":7,"throttledTime":81000}},' +
@@ -104,7 +104,7 @@ test("v2 gives what runc 1.1 prints of the same files, byte by byte", () => {
     io: v2.ioV2(V2),
     hugetlb: {},
   };
-  expect(stringify({ type: "stats", id: "o", data: toRuncStats(stats) })).toBe(
+  expect(stringifyJson({ type: "stats", id: "o", data: toRuncStats(stats) })).toBe(
     '{"type":"stats","id":"o","data":{"cpu":{"usage":{"total":2570000000,"kernel":20251000,"user":2549748000},"throttling":{}},' +
       '"cpuset":{"cpu_exclusive":0,"mem_hardwall":0,"mem_exclusive":0,"memory_migrate":0,"memory_spread_page":0,"memory_spread_slab":0,' +
       '"memory_pressure":0,"sched_load_balance":0,"sched_relax_domain_level":0},' +
@@ -146,7 +146,7 @@ test("on v2 bytes and operations are told by device, pressure with its averages,
     cpuset: v2.cpusetV2(files),
     hugetlb: { "2MB": v2.hugetlbV2(files, "2MB") },
   };
-  const data = JSON.parse(stringify(toRuncStats(stats)));
+  const data = JSON.parse(stringifyJson(toRuncStats(stats)));
   expect(data.blkio).toEqual({
     ioServiceBytesRecursive: [
       { major: 8, op: "Read", value: 4096 },
@@ -166,7 +166,7 @@ test("on v2 bytes and operations are told by device, pressure with its averages,
 });
 
 test("a host that counts nothing gives the shape with zeros", () => {
-  const data = JSON.parse(stringify(toRuncStats({ hugetlb: {} })));
+  const data = JSON.parse(stringifyJson(toRuncStats({ hugetlb: {} })));
   expect(Object.keys(data)).toEqual([
     "cpu",
     "cpuset",
