@@ -127,22 +127,29 @@ test("containers come and go while samples are taken; it ends with the last one 
   expect(all.errors() + named.errors()).toBe("");
 });
 
-/** Runs stats on a terminal of this size, until a key is pressed. */
+/**
+ * Runs stats on a terminal of this size, until Ctrl-C is typed. A shell outlives it: the kernel hangs up a terminal when the
+ * leader of its session ends, and may drop what was written just before.
+ */
 async function onTerminal(rows: number, columns: number, ready: (shown: string) => boolean) {
   let shown = "";
   const decoder = new TextDecoder();
   const data = (_: unknown, bytes: Uint8Array) => {
     shown += decoder.decode(bytes, { stream: true });
   };
-  const child = Bun.spawn([KONTENA, "--root", box.root, "stats", ...QUICK], {
+  const script = `trap : INT; "$@"; echo "status $?"; read end`;
+  const command = [KONTENA, "--root", box.root, "stats", ...QUICK];
+  const child = Bun.spawn(["sh", "-c", script, "sh", ...command], {
     terminal: { rows, cols: columns, data },
   });
   await until("the table was drawn", () => ready(shown));
   child.terminal?.write("\x03");
-  const status = await child.exited;
-  // What it printed last may come after its end.
-  await until("the cursor is shown", () => shown.endsWith("\x1b[?25h"));
-  return { status, shown };
+  await until("it has ended", () => /status \d+\r\n$/.test(shown));
+  child.terminal?.write("\n");
+  await child.exited;
+  // The kernel echoes ^C after it has sent the signal: before what stats prints then, or behind it.
+  const [, table = "", status] = /^(.*)status (\d+)\r\n/s.exec(shown.replace("^C", "")) ?? [];
+  return { status: Number(status), shown: table };
 }
 
 test("on a terminal the table is drawn in the place of the last one, and Ctrl-C shows the cursor again", async () => {
@@ -151,6 +158,7 @@ test("on a terminal the table is drawn in the place of the last one, and Ctrl-C 
   expect(status).toBe(130);
   expect(shown).toStartWith("\x1b[?25lID");
   expect(shown).toContain(b.id);
+  expect(shown).toEndWith("\x1b[?25h");
 });
 
 test("a small terminal gets what fits", async () => {
