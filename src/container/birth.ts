@@ -18,6 +18,7 @@ import {
   BELOW,
   LOWEST,
   MASK_DIRECTORY,
+  MASK_UNUSED,
   ROOT,
   SECOND_STAGE,
   SLOTS,
@@ -167,6 +168,7 @@ function fillIn({ encoded, handles, texts = [] }: BirthOptions, numbers: Numbers
     [ABOVE_SLOTS]: firstSlot,
     [ROOT]: firstSlot + SLOTS.indexOf(ROOT),
     [MASK_DIRECTORY]: firstSlot + SLOTS.indexOf(MASK_DIRECTORY),
+    [MASK_UNUSED]: firstSlot + SLOTS.indexOf(MASK_UNUSED),
   };
   for (let i = 0; i < handles.length; i++)
     values[(handles[i] as Handle).cell] = numbers.handles[i]?.inInit ?? -1;

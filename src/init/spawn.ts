@@ -77,7 +77,7 @@ export interface Numbers {
 
 /**
  * Numbers below the kept ones that are init's to open at. As long as a slot is empty, a descriptor that gets its number couldn't
- * be moved there, since it is there: dup3(2) refuses that. No plan has as many open before both slots are taken.
+ * be moved there, since it is there: dup3(2) refuses that. No plan has as many open before all slots are taken.
  */
 export const ROOM = 10;
 

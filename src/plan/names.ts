@@ -8,8 +8,10 @@ import { S_IF } from "../kernel/consts/stat.ts";
 export const ROOT = "root";
 /** What covers masked directories, from paths.ts. */
 export const MASK_DIRECTORY = "mask for directories";
+/** The same once more, open until the first directory is masked. */
+export const MASK_UNUSED = "unused mask for directories";
 /** The descriptors that init keeps until the root is entered: each has a number of its own, above all others. */
-export const SLOTS = [ROOT, MASK_DIRECTORY] as const;
+export const SLOTS = [ROOT, MASK_DIRECTORY, MASK_UNUSED] as const;
 export type Slot = (typeof SLOTS)[number];
 
 /** Cells with the bounds of the numbers that are nobody's: below the kept descriptors, and above them. */

@@ -7,7 +7,7 @@ import { keepAs, openIfThere, sweep, swept } from "./destination.ts";
 import { openFileSystem } from "./filesystem.ts";
 import type { PlanInput } from "./input.ts";
 import { mountContext } from "./labels.ts";
-import { LOWEST, MASK_DIRECTORY } from "./names.ts";
+import { LOWEST, MASK_DIRECTORY, MASK_UNUSED } from "./names.ts";
 
 const DIRECTORY = "empty file system";
 const EMPTY_BOTH = MOVE_MOUNT.MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT.MOVE_MOUNT_T_EMPTY_PATH;
@@ -36,6 +36,7 @@ export function prepareMasks({ config }: PlanInput): Step[] {
   return [
     ...openFileSystem({ type: "tmpfs", source: "tmpfs" }, { set, flags: [], data }, at, DIRECTORY, fail),
     keepAs(MASK_DIRECTORY, DIRECTORY, at),
+    keepAs(MASK_UNUSED, DIRECTORY, at),
     ...sweep("temporary"),
   ];
 }
@@ -48,7 +49,8 @@ export function maskPaths({ config }: PlanInput): Step[] {
 
 /**
  * A file is covered by the host's /dev/null, not by the container's, which could be anything (CVE-2025-31133). Each mask is
- * made only when it is needed: a mount that ends unused costs a wait for all processors.
+ * made only when it is needed, and the first directory gets the mask itself: a mount that ends unattached costs a wait for all
+ * processors. Before Linux 6.15, too, only an attached one can be copied.
  */
 function maskPath(path: string, at: string): Step[] {
   const fail = failure(`cannot mask ${path}`, path);
@@ -72,13 +74,14 @@ function maskPath(path: string, at: string): Step[] {
       fail,
     },
   ];
-  const original: Step[] = [
+  const copy: Step[] = [
     {
-      call: "fcntl",
-      args: [cell(MASK_DIRECTORY), F.F_DUPFD_CLOEXEC, cell(LOWEST)],
-      why: "the empty file system itself, which is attached nowhere yet",
+      call: "open_tree",
+      args: [cell(MASK_DIRECTORY), "", CLONE_EMPTY],
+      why: "attached somewhere it is: a copy will cover this one",
       at,
       save: cover,
+      after: "leave",
       fail,
     },
   ];
@@ -96,13 +99,19 @@ function maskPath(path: string, at: string): Step[] {
           fail,
         },
         {
-          call: "open_tree",
-          args: [cell(MASK_DIRECTORY), "", CLONE_EMPTY],
-          why: "it is: the empty file system will cover it",
+          call: "close",
+          args: [cell(MASK_UNUSED)],
+          why: "it is one: the first, unless this is closed already",
+          at,
+          on: { EBADF: copy },
+          fail,
+        },
+        {
+          call: "fcntl",
+          args: [cell(MASK_DIRECTORY), F.F_DUPFD_CLOEXEC, cell(LOWEST)],
+          why: "the empty file system itself will cover it",
           at,
           save: cover,
-          // Before Linux 6.15 only an attached mount can be copied: the first time, the mask is itself the cover.
-          on: { EINVAL: original },
           fail,
         },
       ],

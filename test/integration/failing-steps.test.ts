@@ -79,8 +79,17 @@ function placesOf(plan: Pick<Plan, "create" | "start">): Place[] {
   return places;
 }
 
-/** close(2) of a descriptor that nobody has: EBADF. It takes no notice of the arguments that it gets besides. */
-const failing = (call: Call): Call => ({ ...call, call: "close", args: [-1, ...call.args].slice(0, 6) });
+/**
+ * close(2) of a descriptor that nobody has: EBADF. It takes no notice of the arguments that it gets besides. Where that is
+ * expected, dup3(2) of one to itself: EINVAL, whatever its flags.
+ */
+const errorOf = (call: Call) => (call.on?.EBADF === undefined ? "EBADF" : "EINVAL");
+const failing = (call: Call): Call => ({
+  ...call,
+  ...(errorOf(call) === "EBADF"
+    ? { call: "close", args: [-1, ...call.args].slice(0, 6) }
+    : { call: "dup3", args: [-1, -1, ...call.args].slice(0, 6) }),
+});
 
 const labelOf = ({ phase, call }: Place) =>
   `${phase}: ${call.call} (${call.why}${call.at ? `, ${call.at}` : ""})`;
@@ -123,12 +132,13 @@ function told(error: unknown, part: Told["part"]): Told {
 const EXITS: Record<string, number> = { EXEC_FAILED: 126, EXEC_NOT_EXECUTABLE: 126, EXEC_NOT_FOUND: 127 };
 
 function expected({ call, part }: Place): Told {
-  const code = call.fail?.codes?.EBADF ?? call.fail?.code ?? "no code";
+  const errno = errorOf(call);
+  const code = call.fail?.codes?.[errno] ?? call.fail?.code ?? "no code";
   return {
     code,
-    message: `${call.fail?.message}: ${errnoText("EBADF")}`,
+    message: `${call.fail?.message}: ${errnoText(errno)}`,
     at: call.at,
-    errno: "EBADF",
+    errno,
     exit: EXITS[code] ?? 1,
     part,
   };
