@@ -3,7 +3,7 @@
  * the freezer, control files — is the same for all of them: directories.ts, freezer.ts, resources.ts.
  *
  * create calls the driver in this order: `plan`, the state is written, `make`, `birthplace`, clone3, `adopt`,
- * init enters.
+ * init enters. For one that `waitsForInit` it is: clone3, `plan`, the state is written, `adopt`, init enters.
  */
 import type { Resources } from "../../spec/resources.ts";
 import type { Hierarchy, PlanInput } from "../plan/input.ts";
@@ -43,6 +43,8 @@ export interface CgroupRequest {
 
 /** All may throw KontenaError CGROUP_FAILED, CONFIG_INVALID or HOST_UNSUPPORTED. */
 export interface Driver {
+  /** Whether all of it is made by `adopt`: nothing has to be there before init. */
+  waitsForInit(input: PlanInput): boolean;
   /** What will be made; it is written to the state before it is, so that whoever cleans up knows all of it. Makes nothing. */
   plan(request: CgroupRequest): Cgroup;
   /** Makes the cgroup, with its limits, as far as that can be done before there is a process. */

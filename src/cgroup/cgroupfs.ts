@@ -104,4 +104,8 @@ function remove(cgroup: Cgroup): void {
   removeMade(cgroup);
 }
 
-export const cgroupfs: Driver = { plan, make, birthplace, adopt, update: updateLimits, remove };
+/** v1 alone, and as root. */
+const waitsForInit: Driver["waitsForInit"] = ({ host }) =>
+  isRootOfAll(host) && !hasAny(host.hierarchies, (h) => h.version === 2);
+
+export const cgroupfs: Driver = { waitsForInit, plan, make, birthplace, adopt, update: updateLimits, remove };

@@ -5,9 +5,10 @@ import { awaitDone, sendGo } from "../init/talk.ts";
 import { syscall } from "../kernel/libc.ts";
 import { toSecondStage } from "./birth.ts";
 import type { Compiled } from "./compile.ts";
+import { writeState } from "./directory.ts";
 import { recordedError } from "./failure.ts";
 import type { CreateOptions } from "./input.ts";
-import { adopt, type Making } from "./making.ts";
+import { type Making, take } from "./making.ts";
 import { PATIENCE, smallLimit, stalled } from "./memory-floor.ts";
 import type { Runtime } from "./runtime.ts";
 import { endInit, poll } from "./wait.ts";
@@ -39,10 +40,11 @@ export function listenFor(talk: Conversation): void {
 export function afterJoining(talk: Conversation): void {
   const { making, prepared, planFd } = talk;
   const first = { pid: making.state.pid, pidfd: making.pidfd ?? -1 };
-  adopt(
+  take(
     making,
     toSecondStage(first, planFd, prepared.encoded, () => listenFor(talk)),
   );
+  writeState(making.directory, making.state);
 }
 
 /** Why init has ended: the record says, or else its status. */

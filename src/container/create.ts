@@ -31,10 +31,10 @@ import {
 } from "./directory.ts";
 import type { CreateOptions } from "./input.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
-import { adopt, type Making, undo } from "./making.ts";
+import { type Making, take, undo } from "./making.ts";
 import { explainMemory } from "./memory-floor.ts";
 import { checkMounts } from "./mount-results.ts";
-import { enterCgroup, makeCgroup, planCgroup } from "./own-cgroup.ts";
+import { enterCgroup, makeCgroup, planCgroup, waitsForInit } from "./own-cgroup.ts";
 import { writePidFile } from "./pid-file.ts";
 import type { Prepared } from "./prepare.ts";
 import { checkResults, readMemory, tellProgram } from "./results.ts";
@@ -120,13 +120,15 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
 
 function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, making: Making): Container {
   const { directory, state } = making;
-  planCgroup(runtime, prepared, making);
-  planRdt(prepared, making);
-  writeState(directory, state);
-  makeFifo(directory);
+  // Where nothing is made before init is there, it is noted when init is: its network namespace takes the kernel longer.
+  const isLate = waitsForInit(prepared);
+  let cgroupFd: number | undefined;
+  if (!isLate) {
+    note(runtime, prepared, making);
+    writeState(directory, state);
+    cgroupFd = makeCgroup(runtime, prepared, making);
+  }
   if (options.notifySocket !== undefined) loadNotify().makeNotifyDirectory(directory);
-  const cgroupFd = makeCgroup(runtime, prepared, making);
-  noteListener(prepared, making);
   const { encoded, handles, namespaces, input } = prepared;
   const { own } = making.descriptors;
   const stateFd = own(syscall("openat", AT_FDCWD, directory, O.O_PATH | O.O_DIRECTORY | O.O_CLOEXEC, 0));
@@ -149,7 +151,10 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
     },
     making.descriptors,
   );
-  adopt(making, init);
+  take(making, init);
+  if (isLate) note(runtime, prepared, making);
+  noteListener(prepared, making);
+  writeState(directory, state);
 
   const talk: Conversation = { runtime, options, prepared, making, planFd, socket };
   for (const { pause, silent } of prepared.pauses) {
@@ -168,6 +173,12 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
     state,
     compiled: prepared,
   };
+}
+
+/** What will be made beside init. */
+function note(runtime: Runtime, prepared: Compiled, making: Making): void {
+  planCgroup(runtime, prepared, making);
+  planRdt(prepared, making);
 }
 
 /** Loaded for a container with a terminal. */
@@ -287,6 +298,7 @@ function bringIntoCgroup(talk: Conversation): void {
 
 /** While init works on the other processor: what is written when all has gone well, but for its name. */
 function prepareEnd({ prepared, making: { directory, state } }: Conversation): void {
+  makeFifo(directory);
   writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
   writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
   draftState(directory, { ...state, status: "created" });

@@ -4,7 +4,7 @@
  */
 import { removeCgroup } from "../cgroup/cgroup.ts";
 import { type Child, type Descriptors, end } from "./birth.ts";
-import { removeDirectory, type StoredState, writeState } from "./directory.ts";
+import { removeDirectory, type StoredState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
 import { readStat } from "./task.ts";
 
@@ -22,13 +22,12 @@ export interface Making {
   enterRdt?: (pid: number) => void;
 }
 
-/** From here on the state names init, and nothing of it outlives `delete --force`. */
-export function adopt(making: Making, { pid, pidfd }: Child): void {
-  const { state, directory } = making;
+/** Whoever cleans up finds init from here on; others do when the state is written. Until then it ends with this process. */
+export function take(making: Making, { pid, pidfd }: Child): void {
+  const { state } = making;
   making.pidfd = pidfd;
   state.pid = pid;
   state.startTime = readStat(pid)?.startTime ?? "";
-  writeState(directory, state);
 }
 
 /** What was moved into the container comes back first, then init ends, then what it was in is removed. */

@@ -11,6 +11,13 @@ function request(runtime: Runtime, { input, asked }: Compiled, { state: { id } }
   return { id, input, asked, warn: runtime.warn };
 }
 
+/** Whether there is nothing to make before init is there. */
+export function waitsForInit({ input }: Compiled): boolean {
+  const { cgroupManager, cgroupPath } = input;
+  if (cgroupManager === "disabled" || cgroupPath === undefined) return true;
+  return driverOf(cgroupManager).waitsForInit(input);
+}
+
 /** What will be made, for the state. @throws KontenaError for limits without a cgroup, or one that can't be had */
 export function planCgroup(runtime: Runtime, prepared: Compiled, making: Making): void {
   const { cgroupManager, cgroupPath } = prepared.input;

@@ -57,6 +57,7 @@ const REQUIREMENTS = {
     there: () => existsSync("/sys/fs/cgroup/cgroup.controllers"),
     from: "a host with cgroup v2 alone; test/lab",
   },
+  "cgroup v1": { there: () => controllerOf("", "pids")?.version === 1, from: "a host with cgroup v1" },
   strace: { there: () => Bun.which("strace") !== null, from: "Debian's strace" },
   uidmap: {
     there: () => Bun.which("newuidmap") !== null && existsSync("/etc/subuid"),

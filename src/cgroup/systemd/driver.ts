@@ -151,6 +151,8 @@ function lastly(cgroup: Cgroup, action: () => void): void {
 }
 
 export const systemdDriver: Driver = {
+  // What is refused is refused before anybody is born; and a user's container may go without.
+  waitsForInit: () => false,
   plan,
   make,
   birthplace: () => undefined,
