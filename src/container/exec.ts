@@ -2,8 +2,9 @@
 
 import type { Config } from "../../spec/config.ts";
 import { KontenaError } from "../error.ts";
+import { existsSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
-import { resolve } from "../path.ts";
+import { join, resolve } from "../path.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
 import { LISTENER } from "../plan/names.ts";
 import { programCheck, treatmentOf } from "../plan/outside.ts";
@@ -11,7 +12,7 @@ import { terminalHandles } from "../plan/terminal.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
 import { awaitChild, awaitSoon } from "./children.ts";
 import { checkConsole, openConsole, sendPidfd } from "./console-socket.ts";
-import { loadState, type StoredState, storedConfig } from "./directory.ts";
+import { CONFIG, doesNotExist, loadState, type StoredState, storedConfig } from "./directory.ts";
 import { type Entrance, entranceOf } from "./enter.ts";
 import { type ExecOptions, processOf } from "./exec-process.ts";
 import { forwardSignals, heedChildren } from "./forward.ts";
@@ -119,6 +120,15 @@ function checkStatus(status: Status, state: StoredState | undefined, options: Ex
   });
 }
 
+/** Whoever removes a container takes its config before its state: without one it is as good as gone. */
+function configOf({ id }: StoredState, directory: string): Config {
+  try {
+    return storedConfig(directory);
+  } catch (error) {
+    throw existsSync(join(directory, CONFIG)) ? error : doesNotExist(id);
+  }
+}
+
 function toExecInput(
   state: StoredState,
   config: Config,
@@ -161,7 +171,7 @@ export function prepareExec(
   const { cgroup, ignorePaused = false } = options;
   const where = { frozen: ignorePaused, ...(cgroup === undefined ? {} : { cgroup }) };
   const entrance = entranceOf(state, where, descriptors);
-  const input = withFilter(runtime, toExecInput(state, storedConfig(directory), options, entrance));
+  const input = withFilter(runtime, toExecInput(state, configOf(state, directory), options, entrance));
   const [treatment, program] = [treatmentOf(input), programCheck(input)];
   checkConsole(input.config, options);
   const consoleFd = openConsole(input.config, options, descriptors);

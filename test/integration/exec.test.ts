@@ -1,6 +1,6 @@
 /** exec: one more process in a running container, by the built executable. */
 import { expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import {
   type BundleOptions,
@@ -269,6 +269,15 @@ for (const shares of [false, true])
       await until("no process is left", () => marked().length === 0);
     }
   });
+
+test("a container that is half removed is told as one that isn't there", () => {
+  const b = running();
+  rmSync(join(box.root, b.id, "config.json"));
+  expect(box.kontena(["exec", b.id, "true"])).toMatchObject({
+    status: 255,
+    stderr: expect.stringContaining(`container does not exist: ${b.id}`),
+  });
+});
 
 test("a cgroup of --cgroup is below the container's own, and is there", () => {
   const b = running();
