@@ -6,6 +6,7 @@
 import type { User } from "../../spec/process.ts";
 import { SOCKET } from "../init/memory.ts";
 import { cell, type Pause, type Step } from "../init/step.ts";
+import { boundingSet } from "./capabilities.ts";
 import { sweep } from "./destination.ts";
 import type { Handle } from "./handles.ts";
 import { inherited } from "./inherited.ts";
@@ -123,6 +124,7 @@ export function planExec(input: ExecInput, handles: Handle[]): Pick<Plan, "handl
       phase("keyring", sessionKeyring(input)),
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("found", [FOUND]),
+      phase("bounding set", boundingSet(input)),
       ...program(input, SOCKET),
     ],
     start: [],

@@ -88,13 +88,18 @@ export function planContainer(input: PlanInput): Plan {
       phase("process", sweep("all"), workingDirectory(input), sweep("all"), lookUpProgram(input)),
       phase("created", [CREATED]),
     ],
-    start: [phase("park", park(input)), ...program(input, LISTENER_FIFO_CELL)],
+    start: [
+      // Before init waits: the runtime has the state to write meanwhile.
+      phase("bounding set", boundingSet(input)),
+      phase("park", park(input)),
+      ...program(input, LISTENER_FIFO_CELL),
+    ],
   };
 }
 
 /**
- * What makes a process the program: a container's first one when it is started, and one that `exec` adds. `agent` is the cell
- * of the descriptor by which it hears that the seccomp agent has its listener.
+ * What makes a process the program, behind its bounding set: a container's first one when it is started, and one that `exec`
+ * adds. `agent` is the cell of the descriptor by which it hears that the seccomp agent has its listener.
  */
 export function program(input: PlanInput, agent: string): Phase[] {
   return [
@@ -103,8 +108,8 @@ export function program(input: PlanInput, agent: string): Phase[] {
     // After the limits, which say how far a caller without CAP_SYS_NICE may go.
     phase("attributes", scheduler(input), ioPriority(input), memoryPolicy(input), personality(input)),
     phase("umask", setUmask(input)),
-    // The bounding set needs CAP_SETPCAP, the ids CAP_SETUID and CAP_SETGID: both go before the capabilities do.
-    phase("identity", boundingSet(input), keepCapabilities(input), setIds(input), setCapabilities(input)),
+    // The ids need CAP_SETUID and CAP_SETGID: they go before the capabilities do.
+    phase("identity", keepCapabilities(input), setIds(input), setCapabilities(input)),
     phase("privileges", noNewPrivileges(input)),
     // The filter last: each call behind it is one more that it could deny.
     phase(

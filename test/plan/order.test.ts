@@ -61,6 +61,7 @@ test("the phases are these, in this order, whatever the config says", () => {
       "created",
     ]);
     expect(phaseNames(start)).toEqual([
+      "bounding set",
       "park",
       "signals",
       "limits",
