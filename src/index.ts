@@ -21,6 +21,7 @@ import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
 import { doesNotExist } from "./container/directory.ts";
 import type { ExecOptions } from "./container/exec-process.ts";
+import { holdMounts, releaseMounts } from "./container/held-mounts.ts";
 import { kill, signalThrough } from "./container/kill.ts";
 import { list } from "./container/list.ts";
 import { pause, resume } from "./container/pause.ts";
@@ -65,7 +66,10 @@ export interface Child {
   kill(signal: number): void;
   /** Resolves when the program has ended, however often it is asked. */
   wait(): Promise<Exit>;
-  /** The same, holding this thread until then. */
+  /**
+   * The same, holding this thread until then. A container's mounts are gone a moment later: with `delete`, or when the event loop
+   * goes on.
+   */
   waitSync(): Exit;
 }
 
@@ -105,8 +109,22 @@ const forExec = () => require("./container/exec.ts") as typeof import("./contain
 const forUpdates = () => require("./container/update.ts") as typeof import("./container/update.ts");
 const forStats = () => require("./container/stats.ts") as typeof import("./container/stats.ts");
 
+/** A container's first process: its end is told before its mounts are taken apart. */
+function reapWithMountsHeld(pid: number): void {
+  holdMounts(pid);
+  try {
+    reap(pid, false);
+  } finally {
+    setImmediate(releaseMounts);
+  }
+}
+
 /** How a child of this process ends, whoever reaps it, be it delete. */
-function endOf(pid: number, name: string): Pick<Child, "wait" | "waitSync"> {
+function endOf(
+  pid: number,
+  name: string,
+  waitFor: (pid: number) => void = (child) => reap(child, false),
+): Pick<Child, "wait" | "waitSync"> {
   let exit: Exit | undefined;
   let waiting: Promise<Exit> | undefined;
   const toExit = ({ code, signal }: Exit): Exit => (signal === undefined ? { code } : { code, signal });
@@ -120,7 +138,7 @@ function endOf(pid: number, name: string): Pick<Child, "wait" | "waitSync"> {
       return waiting;
     },
     waitSync() {
-      if (exit === undefined) reap(pid, false);
+      if (exit === undefined) waitFor(pid);
       if (exit === undefined)
         throw new KontenaError("WRONG_STATUS", `somebody else was told how ${name} ended`);
       return exit;
@@ -163,7 +181,7 @@ export function open(options: Options = {}): Kontena {
       return {
         id,
         pid,
-        ...endOf(pid, `container ${id}`),
+        ...endOf(pid, `container ${id}`, reapWithMountsHeld),
         start: () => start(runtime, id),
         state: () => state(runtime, id),
         kill: (signal) => kill(runtime, id, signal),
@@ -178,7 +196,10 @@ export function open(options: Options = {}): Kontena {
         pause: () => pause(runtime, id),
         resume: () => resume(runtime, id),
         processes: () => processes(runtime, id),
-        delete: (deleteOptions) => remove(runtime, id, deleteOptions),
+        delete(deleteOptions) {
+          releaseMounts();
+          remove(runtime, id, deleteOptions);
+        },
       };
     },
   };

@@ -9,7 +9,9 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
+  statSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
@@ -88,6 +90,9 @@ function errorOf(action: () => unknown): KontenaError {
   throw new Error("no error");
 }
 
+/** The event loop's. */
+const nextTurn = () => new Promise((resolve) => setImmediate(resolve));
+
 afterEach(() => {
   for (const container of containers.splice(0)) container.delete({ force: true });
   if (skipped === "") expect(leftovers()).toEqual(NOTHING);
@@ -138,6 +143,57 @@ describe("a container", () => {
     expect(leftovers()).toEqual(NOTHING);
   });
 
+  real(
+    `that was waited for keeps its mounts until it is deleted or the event loop goes on${skipped}`,
+    async () => {
+      // Not so short that it has ended before anybody waits.
+      const made = bundle(["sleep", "0.05"]);
+      const ended = () => {
+        const container = create(made);
+        container.start();
+        container.waitSync();
+        return container;
+      };
+      const held = () =>
+        descriptors().filter((fd) => readlinkSync(`/proc/self/fd/${fd}`).startsWith("mnt:")).length;
+      const [first, second] = [ended(), ended()];
+      expect(held()).toBe(1);
+      await nextTurn();
+      expect(held()).toBe(0);
+      // Told before: nobody is waited for, and its pid may be another's.
+      expect([first.waitSync(), second.waitSync()]).toEqual([{ code: 0 }, { code: 0 }]);
+      expect(held()).toBe(0);
+      const third = ended();
+      expect(held()).toBe(1);
+      third.delete();
+      expect(held()).toBe(0);
+    },
+  );
+
+  real(
+    `shares init's file with others of its bundle, also when it was closed behind its back${skipped}`,
+    () => {
+      const made = bundle(["true"]);
+      const fileOf = ({ pid }: Container) => statSync(`/proc/${pid}/exe`).ino;
+      const kept = () =>
+        descriptors().filter((fd) => readlinkSync(`/proc/self/fd/${fd}`).startsWith("/memfd:kontena-init"));
+      const [first, second] = [create(made), create(made)];
+      expect(fileOf(second)).toBe(fileOf(first));
+      const [number] = kept();
+      expect(kept()).toEqual([number as never]);
+      closeSync(Number(number));
+      const other = openSync("/dev/null", "r");
+      expect(rawSyscall("dup3", other, Number(number), 0)).toBe(Number(number));
+      const third = create(made);
+      expect(fileOf(third)).not.toBe(fileOf(first));
+      expect(readlinkSync(`/proc/self/fd/${number}`)).toBe("/dev/null");
+      closeSync(other);
+      closeSync(Number(number));
+      third.start();
+      expect(third.waitSync()).toEqual({ code: 0 });
+    },
+  );
+
   real(`that a signal ends tells which${skipped}`, async () => {
     const container = create(bundle(["sleep", "60"]));
     container.start();
@@ -179,7 +235,7 @@ describe("exec", () => {
 });
 
 describe("standard streams", () => {
-  real(`are the descriptors that are given, of the container and of exec${skipped}`, () => {
+  real(`are the descriptors that are given, of the container and of exec${skipped}`, async () => {
     const made = bundle("cat; echo error >&2");
     const [input, output, errors] = ["input", "output", "errors"].map((name) =>
       join(made.directory, name),
@@ -195,6 +251,7 @@ describe("standard streams", () => {
     container.exec({ args: ["sh", "-c", "echo exec; echo other >&2"], stdio: [err, err, out] }).waitSync();
     container.start();
     expect(container.waitSync()).toEqual({ code: 0 });
+    await nextTurn();
     expect(descriptors()).toEqual(before);
     expect(readFileSync(output, "utf8")).toBe("other\ntext\n");
     expect(readFileSync(errors, "utf8")).toBe("exec\nerror\n");

@@ -12,7 +12,7 @@ import { MAP, PROT } from "../kernel/consts/mman.ts";
 import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../kernel/consts/mount.ts";
 import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
-import { closeSync, writeSync } from "../kernel/fs.ts";
+import { closeSync, fstatSync, writeSync } from "../kernel/fs.ts";
 import {
   type NativeMemory,
   nativeFunction,
@@ -152,8 +152,8 @@ export function spawnInit(options: SpawnOptions): Spawned {
   const shape = shapeOf(options);
   const kit = options.kit ?? loadKit().makeKit(shape);
   const { run, memory } = getLoader(() => kit.code);
-  // Above the numbers in init: dup3 in the child must not close it.
-  const initFd = moveAbove(openInit(kit, options.numbers.plan.inInit), options.numbers.above);
+  const isKept = options.kit !== undefined;
+  const initFd = isKept ? keptInit(kit, options.numbers) : newInit(kit, options.numbers);
   try {
     const { bytes, firstOp, cells } =
       memory.address === LOADER_BASE ? kit.loader : loadKit().makeKit(shape, memory.address).loader;
@@ -172,7 +172,38 @@ export function spawnInit(options: SpawnOptions): Spawned {
     closeSync(pidfd);
     throw childError(loadKit().callAt(shape, memory.address, record.op), record.errno);
   } finally {
-    closeSync(initFd);
+    if (!isKept) closeSync(initFd);
+  }
+}
+
+function newInit(kit: Kit, { plan, above }: Numbers): number {
+  // Above the numbers in init: dup3 in the child must not close it.
+  return moveAbove(openInit(kit, plan.inInit), above);
+}
+
+let kept: { kit: Kit; number: number; fd: number; inode: number } | undefined;
+
+/**
+ * The file of the last birth stays open, for the next one that is like it: the inits of a program that makes many share it, and
+ * its memory. It can't be written to. Somebody in this program may have closed it meanwhile, and its number be another file's.
+ */
+function keptInit(kit: Kit, numbers: Numbers): number {
+  const { plan, above } = numbers;
+  if (kept !== undefined && inodeOf(kept.fd) === kept.inode) {
+    if (kept.kit === kit && kept.number === plan.inInit && kept.fd >= above) return kept.fd;
+    closeSync(kept.fd);
+  }
+  const fd = newInit(kit, numbers);
+  kept = { kit, number: plan.inInit, fd, inode: inodeOf(fd) };
+  return fd;
+}
+
+/** −1 for none. */
+function inodeOf(fd: number): number {
+  try {
+    return fstatSync(fd).ino;
+  } catch {
+    return -1;
   }
 }
 
