@@ -58,6 +58,11 @@ const REQUIREMENTS = {
     from: "a host with cgroup v2 alone; test/lab",
   },
   "cgroup v1": { there: () => controllerOf("", "pids")?.version === 1, from: "a host with cgroup v1" },
+  "a v2 hierarchy": {
+    there: () =>
+      /^0::/m.test(readOr("/proc/self/cgroup", "")) && / - cgroup2 /.test(readOr("/proc/self/mountinfo", "")),
+    from: "a host with cgroup v2, alone or beside v1",
+  },
   strace: { there: () => Bun.which("strace") !== null, from: "Debian's strace" },
   uidmap: {
     there: () => Bun.which("newuidmap") !== null && existsSync("/etc/subuid"),
