@@ -1,11 +1,7 @@
 /** One container under a memory limit: whether its program ran, how it failed, and nothing of it afterwards. */
 import { closeSync, openSync, readdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { buildInitElf } from "../src/init/elf.ts";
-import { machineFor } from "../src/init/machine/index.ts";
-import { OP_NONE } from "../src/init/op.ts";
-import { ARCH, syscallNumber } from "../src/kernel/syscalls.ts";
-import { adaptConfig, type Config, makeBundle, type Runtime } from "./runtimes.ts";
+import { adaptConfig, type Config, makeBundle, makeProgram, type Runtime } from "./runtimes.ts";
 
 /** The program's exit status: no runtime has it for a failure of its own. */
 const STATUS = 42;
@@ -43,11 +39,7 @@ export function makeTries(directory: string, { kontena, seconds, adapt }: Asked)
     config.linux.cgroupsPath = cgroup;
     adapt(config);
   });
-  // Static, one page, and no compiler is needed: kontena's init, whose only op is the end.
-  const program = buildInitElf({
-    machine: machineFor(ARCH),
-    ops: () => [{ ...OP_NONE, nr: syscallNumber("exit_group"), args: [STATUS] }],
-  });
+  const program = makeProgram(STATUS);
   writeFileSync(join(bundle, "rootfs", PROGRAM), program, { mode: 0o755 });
   return { bundle, cgroup, programSize: program.length, seconds };
 }

@@ -1,11 +1,16 @@
 /**
  * bench/lifecycle: the whole life of a container by command line and by library, and what a parked one holds. Run by the
  * script of the same name. Once in a row, and once at rest; which of the two a machine is in differs by more than any runtime.
+ *
+ * The program only ends, by one system call: what a program itself costs is no runtime's work, and is added to each. Of
+ * busybox's true that is nothing on some machines, and on others, where CPUID leads out of a virtual machine, more than half a
+ * millisecond; it has rows of its own.
  */
 import {
   closeSync,
   cpSync,
   existsSync,
+  mkdirSync,
   mkdtempSync,
   openSync,
   readFileSync,
@@ -18,13 +23,18 @@ import { join, resolve } from "node:path";
 import { openPidfd, poll } from "../src/container/wait.ts";
 import { type Kontena, open } from "../src/index.ts";
 import { facts, median, printReport, type Report, type Row, type RuntimeName } from "./report.ts";
-import { findKontena, findRuntimes, makeBundle, type Runtime } from "./runtimes.ts";
+import { findKontena, findRuntimes, makeBundle, makeProgram, type Runtime } from "./runtimes.ts";
 
 const BUSYBOX = "/bin/busybox";
 const PARKED_ROUNDS = 3;
 
 interface Bench {
+  /** Its program only ends. */
   bundle: string;
+  /** Its program is busybox's true. */
+  busyboxBundle: string;
+  /** The program of the first, to be run by itself. */
+  program: string;
   pidFile: string;
   /** Gets the standard error of every command. */
   errors: number;
@@ -53,8 +63,8 @@ function time(action: () => void): number {
 
 const ID = "bench";
 
-function runOnce(bench: Bench, runtime: Runtime): number {
-  return time(() => runtimeCall(bench, runtime, "run", "--bundle", bench.bundle, ID));
+function runOnce(bench: Bench, runtime: Runtime, bundle = bench.bundle): number {
+  return time(() => runtimeCall(bench, runtime, "run", "--bundle", bundle, ID));
 }
 
 /** create, start, the program's end, delete: three commands, as an engine gives them. */
@@ -81,7 +91,7 @@ interface LibraryTimes {
 }
 
 /** The same life in this process, through the library. */
-function libraryOnce({ library, bundle }: Bench): LibraryTimes {
+function libraryOnce({ library }: Bench, bundle: string): LibraryTimes {
   const begin = Bun.nanoseconds();
   const container = library.create({ id: ID, bundle });
   container.start();
@@ -125,9 +135,33 @@ interface Times {
   life: Samples;
   ended: Samples;
   deleted: Samples;
+  /** With busybox's true. */
+  busyboxRun: Samples;
+  busyboxEnded: Samples;
 }
 
-const noTimes = (): Times => ({ run: {}, life: {}, ended: {}, deleted: {} });
+const noTimes = (): Times => ({
+  run: {},
+  life: {},
+  ended: {},
+  deleted: {},
+  busyboxRun: {},
+  busyboxEnded: {},
+});
+
+/** A program's first containers find code that no compiler has seen. */
+const FIRST = 10;
+/** As many more until the compilers are done with it, for a program that makes many. */
+const WARM_UP = 500;
+
+function measureFirst(bench: Bench): Samples {
+  const first: Samples = {};
+  for (let i = 0; i < FIRST + WARM_UP; i++) {
+    const { ended } = libraryOnce(bench, bench.bundle);
+    if (i < FIRST) add(first, "kontena", ended);
+  }
+  return first;
+}
 
 /**
  * In a row: BLOCK times the same, with one before that doesn't count, since what the kernel has still to do for the runtime
@@ -145,8 +179,14 @@ function measureInARow(bench: Bench, rounds: number, times: Times): void {
     for (const runtime of bench.runtimes) {
       repeat((keep) => keepOne(times.run, runtime.name, runOnce(bench, runtime), keep));
       repeat((keep) => keepOne(times.life, runtime.name, lifeOnce(bench, runtime), keep));
+      repeat((keep) =>
+        keepOne(times.busyboxRun, runtime.name, runOnce(bench, runtime, bench.busyboxBundle), keep),
+      );
     }
-    repeat((keep) => keepLibrary(times, libraryOnce(bench), keep));
+    repeat((keep) => keepLibrary(times, libraryOnce(bench, bench.bundle), keep));
+    repeat((keep) =>
+      keepOne(times.busyboxEnded, "kontena", libraryOnce(bench, bench.busyboxBundle).ended, keep),
+    );
   }
 }
 
@@ -161,7 +201,7 @@ function measureAtRest(bench: Bench, rounds: number, times: Times): void {
   for (let round = 0; round < rounds; round++)
     for (const who of everybody) {
       Bun.sleepSync(REST_MS);
-      if (who === "library") keepLibrary(times, libraryOnce(bench), true);
+      if (who === "library") keepLibrary(times, libraryOnce(bench, bench.bundle), true);
       else keepOne(times.run, who.name, runOnce(bench, who), true);
     }
 }
@@ -176,13 +216,20 @@ function keepLibrary(times: Times, { ended, deleted }: LibraryTimes, keep: boole
 }
 
 function measure(bench: Bench, rounds: number): Row[] {
-  const spawn: Samples = {};
-  for (let i = 0; i < rounds; i++)
+  const first = measureFirst(bench);
+  const [spawn, busybox]: [Samples, Samples] = [{}, {}];
+  for (let i = 0; i < rounds; i++) {
     add(
       spawn,
       "kontena",
+      time(() => call(bench, [bench.program])),
+    );
+    add(
+      busybox,
+      "kontena",
       time(() => call(bench, [BUSYBOX, "true"])),
     );
+  }
   const [row, rest] = [noTimes(), noTimes()];
   measureInARow(bench, rounds, row);
   measureAtRest(bench, Math.ceil(rounds / 3), rest);
@@ -205,7 +252,21 @@ function measure(bench: Bench, rounds: number): Row[] {
       samples: rest.ended,
       against: rest.run,
     },
-    { name: "for comparison: a process that does nothing", unit, samples: spawn, alone: true },
+    {
+      name: "create, start, wait: the first ten of a Bun program",
+      unit,
+      samples: first,
+      against: row.run,
+    },
+    { name: "`run` of busybox's true, in a row", unit, samples: row.busyboxRun },
+    {
+      name: "create, start, wait of busybox's true, in a row",
+      unit,
+      samples: row.busyboxEnded,
+      against: row.busyboxRun,
+    },
+    { name: "for comparison: the program alone", unit, samples: spawn, alone: true },
+    { name: "for comparison: busybox's true alone", unit, samples: busybox, alone: true },
   ];
 }
 
@@ -224,14 +285,20 @@ function measureParked(bench: Bench): Row[] {
   ];
 }
 
-/** /bin/true as the program. */
-function makeTrueBundle(directory: string, kontena: string): string {
-  const bundle = makeBundle(directory, kontena, (config) => {
-    config.process.args = ["/bin/true"];
-  });
-  cpSync(BUSYBOX, join(bundle, "rootfs/bin/busybox"));
-  symlinkSync("busybox", join(bundle, "rootfs/bin/true"));
-  return bundle;
+function makeBundles(files: string, kontena: string): Pick<Bench, "bundle" | "busyboxBundle" | "program"> {
+  const make = (name: string) => {
+    const directory = join(files, name);
+    mkdirSync(directory);
+    return makeBundle(directory, kontena, (config) => {
+      config.process.args = ["/bin/true"];
+    });
+  };
+  const [bundle, busyboxBundle] = [make("ends"), make("busybox")];
+  const program = join(bundle, "rootfs/bin/true");
+  writeFileSync(program, makeProgram(0), { mode: 0o755 });
+  cpSync(BUSYBOX, join(busyboxBundle, "rootfs/bin/busybox"));
+  symlinkSync("busybox", join(busyboxBundle, "rootfs/bin/true"));
+  return { bundle, busyboxBundle, program };
 }
 
 function withBench<T>(kontena: string, action: (bench: Bench, missing: RuntimeName[]) => T): T {
@@ -241,7 +308,7 @@ function withBench<T>(kontena: string, action: (bench: Bench, missing: RuntimeNa
   const { found, missing } = findRuntimes(directory, kontena);
   const errorFile = join(files, "stderr");
   const bench: Bench = {
-    bundle: makeTrueBundle(files, kontena),
+    ...makeBundles(files, kontena),
     pidFile: join(files, "pid"),
     errorFile,
     errors: openSync(errorFile, "a"),

@@ -1,6 +1,10 @@
 /** What is measured, and with which bundle: the same for every bench. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
+import { buildInitElf } from "../src/init/elf.ts";
+import { machineFor } from "../src/init/machine/index.ts";
+import { OP_NONE } from "../src/init/op.ts";
+import { ARCH, syscallNumber } from "../src/kernel/syscalls.ts";
 import type { RuntimeName } from "./report.ts";
 
 export interface Runtime {
@@ -56,4 +60,12 @@ export function adaptConfig(bundle: string, adapt: (config: Config) => void): vo
   const config = JSON.parse(readFileSync(path, "utf8")) as Config;
   adapt(config);
   writeFileSync(path, JSON.stringify(config));
+}
+
+/** A program that only ends: static, one page, and no compiler is needed: kontena's init, whose only op is the end. */
+export function makeProgram(status: number): Uint8Array {
+  return buildInitElf({
+    machine: machineFor(ARCH),
+    ops: () => [{ ...OP_NONE, nr: syscallNumber("exit_group"), args: [status] }],
+  });
 }
