@@ -2,9 +2,8 @@
  * bench/lifecycle: the whole life of a container by command line and by library, and what a parked one holds. Run by the
  * script of the same name. Once in a row, and once at rest; which of the two a machine is in differs by more than any runtime.
  *
- * The program only ends, by one system call: what a program itself costs is no runtime's work, and is added to each. Of
- * busybox's true that is nothing on some machines, and on others, where CPUID leads out of a virtual machine, more than half a
- * millisecond; it has rows of its own.
+ * The program is busybox's true. What it costs itself is no runtime's work, and is added to each: where CPUID leads out of a
+ * virtual machine that is more than half a millisecond. So a program that only ends, by one system call, has rows of its own.
  */
 import {
   closeSync,
@@ -29,11 +28,11 @@ const BUSYBOX = "/bin/busybox";
 const PARKED_ROUNDS = 3;
 
 interface Bench {
-  /** Its program only ends. */
-  bundle: string;
   /** Its program is busybox's true. */
-  busyboxBundle: string;
-  /** The program of the first, to be run by itself. */
+  bundle: string;
+  /** Its program only ends. */
+  endsBundle: string;
+  /** That program, to be run by itself. */
   program: string;
   pidFile: string;
   /** Gets the standard error of every command. */
@@ -135,9 +134,9 @@ interface Times {
   life: Samples;
   ended: Samples;
   deleted: Samples;
-  /** With busybox's true. */
-  busyboxRun: Samples;
-  busyboxEnded: Samples;
+  /** Of the program that only ends. */
+  endsRun: Samples;
+  endsEnded: Samples;
 }
 
 const noTimes = (): Times => ({
@@ -145,8 +144,8 @@ const noTimes = (): Times => ({
   life: {},
   ended: {},
   deleted: {},
-  busyboxRun: {},
-  busyboxEnded: {},
+  endsRun: {},
+  endsEnded: {},
 });
 
 /** A program's first containers find code that no compiler has seen. */
@@ -164,29 +163,35 @@ function measureFirst(bench: Bench): Samples {
 }
 
 /**
- * In a row: BLOCK times the same, with one before that doesn't count, since what the kernel has still to do for the runtime
- * before (it frees network namespaces and cgroups behind one's back) is nothing of this one's. The runtimes take turns by
- * blocks, so that whatever else the machine does meets them all.
+ * In a row: as often as fits in BLOCK_MS, behind a pause, since what the kernel has still to do for the runtime before (it frees
+ * network namespaces and cgroups behind one's back) is nothing of this one's, and behind a run-up that doesn't count, so that it
+ * is the row's own state that is measured. The runtimes take turns by blocks, so that whatever else the machine does meets them
+ * all.
  */
-const BLOCK = 10;
+const SETTLE_MS = 50;
+const RUN_UP_MS = 30;
+const BLOCK_MS = 150;
+/** One block of each for so many rounds. */
+const ROUNDS_A_BLOCK = 10;
 
 function measureInARow(bench: Bench, rounds: number, times: Times): void {
   const repeat = (action: (keep: boolean) => void) => {
-    action(false);
-    for (let i = 0; i < BLOCK; i++) action(true);
+    const during = (milliseconds: number, keep: boolean) => {
+      const end = Bun.nanoseconds() + milliseconds * 1e6;
+      while (Bun.nanoseconds() < end) action(keep);
+    };
+    Bun.sleepSync(SETTLE_MS);
+    during(RUN_UP_MS, false);
+    during(BLOCK_MS, true);
   };
-  for (let round = 0; round < rounds; round += BLOCK) {
+  for (let round = 0; round < rounds; round += ROUNDS_A_BLOCK) {
     for (const runtime of bench.runtimes) {
       repeat((keep) => keepOne(times.run, runtime.name, runOnce(bench, runtime), keep));
       repeat((keep) => keepOne(times.life, runtime.name, lifeOnce(bench, runtime), keep));
-      repeat((keep) =>
-        keepOne(times.busyboxRun, runtime.name, runOnce(bench, runtime, bench.busyboxBundle), keep),
-      );
+      repeat((keep) => keepOne(times.endsRun, runtime.name, runOnce(bench, runtime, bench.endsBundle), keep));
     }
     repeat((keep) => keepLibrary(times, libraryOnce(bench, bench.bundle), keep));
-    repeat((keep) =>
-      keepOne(times.busyboxEnded, "kontena", libraryOnce(bench, bench.busyboxBundle).ended, keep),
-    );
+    repeat((keep) => keepOne(times.endsEnded, "kontena", libraryOnce(bench, bench.endsBundle).ended, keep));
   }
 }
 
@@ -217,10 +222,10 @@ function keepLibrary(times: Times, { ended, deleted }: LibraryTimes, keep: boole
 
 function measure(bench: Bench, rounds: number): Row[] {
   const first = measureFirst(bench);
-  const [spawn, busybox]: [Samples, Samples] = [{}, {}];
+  const [busybox, ends]: [Samples, Samples] = [{}, {}];
   for (let i = 0; i < rounds; i++) {
     add(
-      spawn,
+      ends,
       "kontena",
       time(() => call(bench, [bench.program])),
     );
@@ -258,15 +263,15 @@ function measure(bench: Bench, rounds: number): Row[] {
       samples: first,
       against: row.run,
     },
-    { name: "`run` of busybox's true, in a row", unit, samples: row.busyboxRun },
+    { name: "`run` of a program that only ends, in a row", unit, samples: row.endsRun },
     {
-      name: "create, start, wait of busybox's true, in a row",
+      name: "create, start, wait of that one, in a row",
       unit,
-      samples: row.busyboxEnded,
-      against: row.busyboxRun,
+      samples: row.endsEnded,
+      against: row.endsRun,
     },
-    { name: "for comparison: the program alone", unit, samples: spawn, alone: true },
     { name: "for comparison: busybox's true alone", unit, samples: busybox, alone: true },
+    { name: "for comparison: the one that only ends", unit, samples: ends, alone: true },
   ];
 }
 
@@ -285,7 +290,7 @@ function measureParked(bench: Bench): Row[] {
   ];
 }
 
-function makeBundles(files: string, kontena: string): Pick<Bench, "bundle" | "busyboxBundle" | "program"> {
+function makeBundles(files: string, kontena: string): Pick<Bench, "bundle" | "endsBundle" | "program"> {
   const make = (name: string) => {
     const directory = join(files, name);
     mkdirSync(directory);
@@ -293,12 +298,12 @@ function makeBundles(files: string, kontena: string): Pick<Bench, "bundle" | "bu
       config.process.args = ["/bin/true"];
     });
   };
-  const [bundle, busyboxBundle] = [make("ends"), make("busybox")];
-  const program = join(bundle, "rootfs/bin/true");
+  const [bundle, endsBundle] = [make("busybox"), make("ends")];
+  cpSync(BUSYBOX, join(bundle, "rootfs/bin/busybox"));
+  symlinkSync("busybox", join(bundle, "rootfs/bin/true"));
+  const program = join(endsBundle, "rootfs/bin/true");
   writeFileSync(program, makeProgram(0), { mode: 0o755 });
-  cpSync(BUSYBOX, join(busyboxBundle, "rootfs/bin/busybox"));
-  symlinkSync("busybox", join(busyboxBundle, "rootfs/bin/true"));
-  return { bundle, busyboxBundle, program };
+  return { bundle, endsBundle, program };
 }
 
 function withBench<T>(kontena: string, action: (bench: Bench, missing: RuntimeName[]) => T): T {

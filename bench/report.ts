@@ -120,7 +120,7 @@ export function printReport({ machine, rounds, missing, rows }: Report): void {
     console.log(`The machine was busy (load ${load.toFixed(2)}): don't trust these times.`);
   for (const name of missing) console.log(`${name} isn't installed: not measured.`);
   console.log(
-    `Medians of ${rounds} rounds in ms (a third of them at rest), the least in parentheses; the runtimes took turns.\n`,
+    `Medians of ${rounds} rounds in ms (in a row: blocks of the same time for all; at rest: a third), the least in parentheses; the runtimes took turns.\n`,
   );
   const head = ["", ...NAMES, "× runc", "× crun", "target"];
   const table = rows.map((row) => [

@@ -47,8 +47,13 @@ function isAmong(found: readonly Hierarchy[], version: 1 | 2, options: readonly 
   return false;
 }
 
-export function readHierarchies(): Hierarchy[] {
-  return parseHierarchies(readText("/proc/self/mountinfo"));
+let last: { mountinfo: string; hierarchies: readonly Hierarchy[] } | undefined;
+
+/** Those of now; a text that was read before isn't taken apart again. */
+export function readHierarchies(): readonly Hierarchy[] {
+  const mountinfo = readText("/proc/self/mountinfo");
+  if (last?.mountinfo !== mountinfo) last = { mountinfo, hierarchies: parseHierarchies(mountinfo) };
+  return last.hierarchies;
 }
 
 /**
