@@ -169,6 +169,7 @@ export function open(options: Options = {}): Kontena {
   const runtime = openRuntime({
     ...(options.root === undefined ? {} : { root: options.root }),
     ...(options.cgroupManager === undefined ? {} : { cgroupManager: options.cgroupManager }),
+    makesMany: true,
     warn: (message, details) => options.onWarning?.(message, details),
     debug: () => {},
   });

@@ -3,7 +3,7 @@
  * birth. `create` makes a container's init so, and `exec` and hooks a process that enters a container.
  */
 
-import type { Kit } from "../init/loader.ts";
+import type { Kit, Shape } from "../init/loader.ts";
 import { bufferOffset, cellOffset, type EncodedPlan, putText, SOCKET } from "../init/memory.ts";
 import { chooseNumbers, type Numbers, type Spawned, spawnInit } from "../init/spawn.ts";
 import type { Buffer } from "../init/step.ts";
@@ -35,8 +35,10 @@ export interface BirthOptions {
   encoded: EncodedPlan;
   /** CLONE_NEW* for clone3. */
   namespaces: number;
-  /** What the birth is made with, when it is kept with the plan. */
-  kit?: Kit;
+  /** What the birth is made with. */
+  kits?: (shape: Shape) => Kit;
+  /** Others of the same plan may follow. */
+  keepsInit?: boolean;
   handles: readonly Handle[];
   preserveFds: number;
   /** Highest capability that the kernel knows. */
@@ -109,7 +111,8 @@ export function bear(options: BirthOptions, descriptors: Descriptors): Born {
     numbers,
     lastCap: options.lastCap,
     streams,
-    ...(options.kit === undefined ? {} : { kit: options.kit }),
+    ...(options.kits === undefined ? {} : { kits: options.kits }),
+    ...(options.keepsInit === undefined ? {} : { keepsInit: options.keepsInit }),
     ...(options.cgroupFd === undefined ? {} : { cgroupFd: options.cgroupFd }),
   });
   for (const fd of [theirs, ...opened, ...mapped(streams, ({ ours }) => ours)]) descriptors.close(fd);

@@ -65,6 +65,8 @@ export interface Compiled extends Parts {
   key?: string;
   /** The key of the plan that this one took the place of. */
   base?: string;
+  /** Keeps on disk what later commands can use, when the state root is there. */
+  keep?(): void;
 }
 
 /** A plan in memory or on disk. */
@@ -101,7 +103,7 @@ export function pausesOf({ create }: Pick<Plan, "create">): Waiting[] {
 }
 
 /** Encodes a plan. */
-export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compiled {
+export function compilePlan(runtime: Runtime, bundle: Bundle, input: PlanInput, plan: Plan): Compiled {
   const { outsideOf } = require("../plan/outside.ts") as typeof import("../plan/outside.ts");
   const { askedOf } = require("../cgroup/asked.ts") as typeof import("../cgroup/asked.ts");
   const encoded = encode(plan);
@@ -119,7 +121,7 @@ export function compilePlan(bundle: Bundle, input: PlanInput, plan: Plan): Compi
     handles: plan.handles,
     pauses: pausesOf(plan),
     encoded,
-    kit: kitFor(input, plan, encoded),
+    kit: kitFor(runtime, input, plan),
     outside: outsideOf(input),
     asked: askedOf(input.config),
     known: (address) => calls.get(address),
@@ -137,11 +139,14 @@ export function storePlan(runtime: Runtime, { key, base }: Compiled): void {
 }
 
 /** For a birth as create has it: plan memory, the conversation's socket and the state directory are handed over, and handles. */
-function kitFor({ preserveFds, host }: PlanInput, { namespaces, handles }: Plan, encoded: EncodedPlan): Kit {
-  const { makeKit } = require("../init/kit.ts") as typeof import("../init/kit.ts");
-  return makeKit({
+function kitFor(
+  runtime: Runtime,
+  { preserveFds, host }: PlanInput,
+  { namespaces, handles }: Pick<Plan, "namespaces" | "handles">,
+): Kit {
+  const { kitOf } = require("./kit-store.ts") as typeof import("./kit-store.ts");
+  return kitOf(runtime, {
     ...{ namespaces, lastCap: host.lastCap, preserved: preserveFds, handed: 3 + handles.length },
-    ...{ planSize: encoded.bytes.length, firstOp: encoded.firstOp },
   });
 }
 
@@ -169,13 +174,18 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
     warnings.push(warning);
     tell(runtime, warning);
   });
-  const compiled = compilePlan(bundle, input, plan);
+  const compiled = compilePlan(runtime, bundle, input, plan);
   remember(key, toRemembered(compiled, warnings));
-  return { ...compiled, key };
+  return { ...compiled, key, keep: () => keepKits(runtime) };
+}
+
+function keepKits(runtime: Runtime): void {
+  const kits = require("./kit-store.ts") as typeof import("./kit-store.ts");
+  kits.keepKits(runtime);
 }
 
 function toRemembered(
-  { bundle, input, key: _, base: __, ...parts }: Compiled,
+  { bundle, input, key: _, base: __, keep: ___, ...parts }: Compiled,
   warnings: Problem[],
 ): Remembered {
   const lookups = lookupsFor(bundle);
@@ -210,7 +220,7 @@ export function compileVariant(
   }
   const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
   const whole = withFilter(runtime, input);
-  const compiled = compilePlan(bundle, whole, planContainer(whole));
+  const compiled = compilePlan(runtime, bundle, whole, planContainer(whole));
   if (key !== undefined) remember(key, toRemembered(compiled, []));
   return { ...compiled, ...keys };
 }

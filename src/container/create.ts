@@ -90,7 +90,11 @@ export function create(runtime: Runtime, options: CreateOptions): Container {
 
 /** The same for a bundle that has been read and planned already. */
 export function createPrepared(runtime: Runtime, options: CreateOptions, prepared: Prepared): Container {
-  return createCompiled(runtime, options, compilePlan(prepared.bundle, prepared.input, prepared.plan));
+  return createCompiled(
+    runtime,
+    options,
+    compilePlan(runtime, prepared.bundle, prepared.input, prepared.plan),
+  );
 }
 
 /** The same for a plan that has been encoded already. */
@@ -142,7 +146,7 @@ function make(runtime: Runtime, options: CreateOptions, prepared: Compiled, maki
   const { socket, ...init } = bear(
     {
       ...{ encoded, namespaces, handles, preserveFds, planFd, stateFd },
-      ...(options.stdio === undefined ? { kit: prepared.kit } : {}),
+      ...(options.stdio === undefined ? { kits: () => prepared.kit, keepsInit: runtime.makesMany } : {}),
       lastCap: host.lastCap,
       texts: [...cgroupTexts(input), ...keyringTexts(input)],
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
@@ -302,6 +306,7 @@ function prepareEnd({ prepared, making: { directory, state } }: Conversation): v
   writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
   writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
   draftState(directory, { ...state, status: "created" });
+  prepared.keep?.();
 }
 
 /** init has made everything: look at what it found, choose the program, write what `start` needs. */

@@ -112,7 +112,7 @@ export function makeDirectory(runtime: Runtime, id: string): string {
  * Whether it is there. Who can write there can make this process believe, and remove, anything: nobody but the caller and
  * root may. @throws KontenaError STATE_INVALID
  */
-function isRoot(root: string): boolean {
+export function isRoot(root: string): boolean {
   const isOwn = (uid: number) => uid === 0 || uid === process.geteuid?.();
   // In a directory that anyone may write to, such as /tmp, a link can be anyone's too.
   const found = lstatSync(root, { throwIfNoEntry: false });

@@ -18,6 +18,7 @@ import { type ExecOptions, processOf } from "./exec-process.ts";
 import { forwardSignals, heedChildren } from "./forward.ts";
 import { gatherHost } from "./host.ts";
 import { checkPreserved } from "./input.ts";
+import { keepKits, kitOf } from "./kit-store.ts";
 import { type Launched, type Launching, type LaunchOptions, launch } from "./launch.ts";
 import { raiseLimits, setOomScoreAdj } from "./limits.ts";
 import { writePidFile } from "./pid-file.ts";
@@ -103,7 +104,9 @@ export function execute(runtime: Runtime, id: string, options: ExecOptions): Lau
   checkPreserved({ preserveFds });
   const descriptors = ownDescriptors(preserveFds);
   try {
-    return launch(prepareExec(runtime, directory, running, options, descriptors), descriptors);
+    const launched = launch(prepareExec(runtime, directory, running, options, descriptors), descriptors);
+    keepKits(runtime);
+    return launched;
   } finally {
     descriptors.closeAll();
   }
@@ -179,6 +182,7 @@ export function prepareExec(
     ...(consoleFd === undefined ? {} : { consoleFd }),
     ...(options.stdio === undefined ? {} : { stdio: options.stdio }),
     plan: planExec(input, [...entrance.handles, ...terminalHandles(input)]),
+    kits: (shape) => kitOf(runtime, shape),
     preserveFds: input.preserveFds,
     lastCap: input.host.lastCap,
     ...(entrance.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),

@@ -1,6 +1,7 @@
 /** A process that isn't a container's first one, led from its birth to execve: `exec` and hooks start theirs so. */
 
 import type { KontenaError } from "../error.ts";
+import type { Kit, Shape } from "../init/loader.ts";
 import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/memory.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
@@ -21,6 +22,8 @@ export interface LaunchOptions {
   preserveFds: number;
   /** Highest capability that the kernel knows. */
   lastCap: number;
+  /** Who has the kit for a shape; it is made anew without. */
+  kits?: (shape: Shape) => Kit;
   /** cgroup v2 directory to be born in. */
   cgroupFd?: number;
   /** Where the master end of a terminal goes. */
@@ -53,12 +56,13 @@ export function diedEarly(what: string, pid?: number): KontenaError {
 
 /** @throws KontenaError for what stopped it; then nothing of the process is left */
 export function launch(options: LaunchOptions, descriptors: Descriptors): Launched {
-  const { plan, preserveFds, lastCap, cgroupFd, consoleFd, stdio } = options;
+  const { plan, preserveFds, lastCap, kits, cgroupFd, consoleFd, stdio } = options;
   const encoded = encode(plan);
   const planFd = descriptors.own(syscall("memfd_create", "plan", MFD.MFD_CLOEXEC));
   const born = bear(
     {
       ...{ encoded, planFd, preserveFds, lastCap, namespaces: 0, handles: plan.handles },
+      ...(kits === undefined ? {} : { kits }),
       ...(cgroupFd === undefined ? {} : { cgroupFd }),
       ...(consoleFd === undefined ? {} : { consoleFd }),
       ...(stdio === undefined ? {} : { stdio }),

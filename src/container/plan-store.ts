@@ -13,29 +13,33 @@
 
 import { mayRound, parseJson, stringifyJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
+import type { Kit } from "../init/loader.ts";
 import { readBytes, readPiece, readText } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import { basename, join } from "../path.ts";
 import type { Remembered } from "./compile.ts";
 import type { KnownCalls } from "./failure.ts";
 import type { Runtime } from "./runtime.ts";
+import { joinSections, splitSections } from "./sections.ts";
 
 /** The sources that a build was made from; there only in the compiled program. */
 declare const KONTENA_BUILD: string | undefined;
 export const buildOf = () => (typeof KONTENA_BUILD === "undefined" ? undefined : KONTENA_BUILD);
 
 /** `@` is in no id: this is no container. */
-const STORE = "@plans";
+export const STORE = "@plans";
+/** How the names of kits begin (kit-store.ts). */
+export const KIT = "kit-";
 const MOST_STORED = 16;
 /** 64 bits, in hexadecimal. */
 const PLAN_NAME = /^[0-9a-f]{16}$/;
 const CALLS = ".calls";
+/** Of a file that is being written. */
+const NEW = ".new";
 const SEEN = "seen";
 /** How many names are remembered. */
 const MOST_SEEN = 64;
 
-/** Last in the file: how many bytes each section has. */
-const SIZE_DIGITS = 12;
 const SECTIONS = 7;
 
 /** The plan's bytes, its text, start's calls, the kit's interpreter, list and init, the head. */
@@ -50,29 +54,7 @@ interface Head extends Omit<Remembered, "encoded" | "kit" | "known" | "startCall
   firstOp: number;
   cells: [string, number][];
   buffers: [string, number][];
-  kit: { firstOp: number; cells: Readonly<Record<string, number>>; planFdAt: readonly number[] };
-}
-
-/** Sections as one file. */
-function joinSections(sections: readonly Uint8Array[]): Uint8Array {
-  const sizes = sections.map(({ length }) => String(length).padStart(SIZE_DIGITS)).join("");
-  return Buffer.concat([...sections, Buffer.from(sizes)]);
-}
-
-/** Undefined when the sizes don't add up: the file is cut off. */
-function split(file: Uint8Array): Uint8Array[] | undefined {
-  const end = file.length - SECTIONS * SIZE_DIGITS;
-  if (end < 0) return undefined;
-  const sizes = new TextDecoder().decode(file.subarray(end));
-  const sections: Uint8Array[] = [];
-  let at = 0;
-  for (let i = 0; i < SECTIONS; i++) {
-    const size = Number(sizes.slice(i * SIZE_DIGITS, (i + 1) * SIZE_DIGITS));
-    if (!(size >= 0)) return undefined;
-    sections.push(file.subarray(at, at + size));
-    at += size;
-  }
-  return at === end ? sections : undefined;
+  kit: Pick<Kit, "toldAt"> & Pick<Kit["loader"], "firstOp" | "cells">;
 }
 
 /** Where the plan of a text would be. */
@@ -101,12 +83,15 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
       ...rest,
       ...(mayRound(askedText) ? { askedText } : { asked }),
       ...{ parkedSize, firstOp, cells: [...cells], buffers: [...buffers] },
-      kit: { firstOp: kit.loader.firstOp, cells: kit.loader.cells, planFdAt: kit.planFdAt },
+      kit: { firstOp: kit.loader.firstOp, cells: kit.loader.cells, toldAt: kit.toldAt },
     };
     // The calls first: a plan that is there is whole.
     keep(`${path}${CALLS}`, JSON.stringify(calls));
     const parts = [kit.code, kit.loader.bytes, kit.init];
-    keep(path, joinSections([bytes, text, startCalls, ...parts, Buffer.from(JSON.stringify(head))]));
+    keep(
+      path,
+      joinSections([bytes, text, startCalls, ...parts, new TextEncoder().encode(JSON.stringify(head))]),
+    );
   } catch (error) {
     runtime.debug(`the plan is not kept: ${(error as Error).message}`);
   }
@@ -121,8 +106,8 @@ function wasSeen(directory: string, name: string): boolean {
   return false;
 }
 
-function keep(path: string, content: string | Uint8Array): void {
-  const temporary = `${path}.${process.pid}.new`;
+export function keep(path: string, content: string | Uint8Array): void {
+  const temporary = `${path}.${process.pid}${NEW}`;
   writeFileSync(temporary, content, { mode: 0o600 });
   renameSync(temporary, path);
 }
@@ -138,8 +123,14 @@ function makeRoom(directory: string): void {
     .slice(0, Math.max(0, plans.length - MOST_STORED + 1))
     .map(({ name }) => name);
   const kept = new Set(plans.filter((name) => !old.includes(name)));
+  const ownKits = `${KIT}${buildOf() ?? ""}-`;
   for (const name of names)
-    if (name !== SEEN && !kept.has(name.replace(CALLS, ""))) rmSync(join(directory, name), { force: true });
+    if (
+      name !== SEEN &&
+      !kept.has(name.replace(CALLS, "")) &&
+      !(name.startsWith(ownKits) && !name.endsWith(NEW))
+    )
+      rmSync(join(directory, name), { force: true });
 }
 
 /** Empty when the file is gone: the error is less exact then. */
@@ -166,7 +157,7 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
   const path = planPath(runtime, key);
   const stored = readBytes(path);
   if (stored === undefined) return undefined;
-  const sections = split(stored);
+  const sections = splitSections(stored, SECTIONS);
   if (sections === undefined) throw new RangeError(`${path} is cut off`);
   const [bytes, text, startCalls, code, loader, init, json] = sections as Sections;
   const decoder = new TextDecoder();
@@ -196,7 +187,7 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
       code,
       loader: { bytes: loader, firstOp: kit.firstOp, cells: kit.cells },
       init,
-      planFdAt: kit.planFdAt,
+      toldAt: kit.toldAt,
     },
   };
 }

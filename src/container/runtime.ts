@@ -9,6 +9,8 @@ export interface RuntimeOptions {
   cgroupManager?: "cgroupfs" | "systemd" | "disabled";
   /** Whether to act as for a user without root's rights, whatever the ids say. */
   rootless?: "true" | "false" | "auto";
+  /** Whether this process may make more containers than one: what the next can use is left open. */
+  makesMany?: boolean;
   warn(message: string, details?: { at?: string; hint?: string }): void;
   debug(message: string): void;
 }
@@ -17,6 +19,7 @@ export interface Runtime {
   readonly root: string;
   readonly cgroupManager: "cgroupfs" | "systemd" | "disabled";
   readonly rootless: boolean;
+  readonly makesMany: boolean;
   warn(message: string, details?: { at?: string; hint?: string }): void;
   debug(message: string): void;
 }
@@ -47,6 +50,7 @@ export function openRuntime(options: RuntimeOptions): Runtime {
     root: options.root ?? defaultFor(),
     cgroupManager: options.cgroupManager ?? "cgroupfs",
     rootless,
+    makesMany: options.makesMany ?? false,
     warn: options.warn,
     debug: options.debug,
   };

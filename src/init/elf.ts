@@ -131,11 +131,15 @@ export function buildInitElf({ machine, base = ELF_BASE, strings = [], ops }: In
   return file;
 }
 
-/** Where {@link bootstrapElf} has the number of plan memory's descriptor: the fifth argument of mmap, the first of close. */
-export const PLAN_FD_OFFSETS: readonly number[] = [
-  roundUp(STRINGS_OFFSET, OP_SIZE) + OP_OFFSET.args + 8 * 4,
-  roundUp(STRINGS_OFFSET, OP_SIZE) + OP_SIZE + OP_OFFSET.args,
-];
+const MMAP_OP = roundUp(STRINGS_OFFSET, OP_SIZE);
+const CLOSE_OP = MMAP_OP + OP_SIZE;
+
+/** Where {@link bootstrapElf} has what differs between plans, 64 bits each: arguments of mmap and close, and what follows these. */
+export const BOOTSTRAP_OFFSETS = {
+  planFd: [MMAP_OP + OP_OFFSET.args + 8 * 4, CLOSE_OP + OP_OFFSET.args],
+  planSize: [MMAP_OP + OP_OFFSET.args + 8],
+  firstOp: [CLOSE_OP + OP_OFFSET.next],
+} as const;
 
 export interface Bootstrap {
   readonly machine: Machine;

@@ -9,7 +9,7 @@ import { PR, PR_CAP_AMBIENT } from "../kernel/consts/prctl.ts";
 import { CLONE } from "../kernel/consts/sched.ts";
 import { SIGCHLD } from "../kernel/consts/signal.ts";
 import { ARCH, syscallNumber } from "../kernel/syscalls.ts";
-import { bootstrapElf, PLAN_FD_OFFSETS } from "./elf.ts";
+import { BOOTSTRAP_OFFSETS, bootstrapElf } from "./elf.ts";
 import { encodePlan } from "./encode.ts";
 import {
   CGROUP,
@@ -27,6 +27,7 @@ import {
 } from "./loader.ts";
 import { machineFor } from "./machine/index.ts";
 import { PLAN_BASE } from "./memory.ts";
+import { OP_SIZE } from "./op.ts";
 import { undisturbed } from "./share.ts";
 import { type Call, cell, type Step, struct, words } from "./step.ts";
 
@@ -133,11 +134,9 @@ export function makeKit(shape: Shape, base = LOADER_BASE): Kit {
   const { bytes, firstOp, cells } = encodeLoader(shape, base);
   const init = bootstrapElf({
     machine,
-    // Filled in at birth.
-    planFd: 0,
     planBase: BigInt(PLAN_BASE),
-    planSize: shape.planSize,
-    firstOp: BigInt(shape.firstOp),
+    // Told at birth.
+    ...{ planFd: 0, planSize: OP_SIZE, firstOp: BigInt(PLAN_BASE) },
     numbers: {
       mmap: syscallNumber("mmap"),
       close: syscallNumber("close"),
@@ -148,7 +147,7 @@ export function makeKit(shape: Shape, base = LOADER_BASE): Kit {
     code: machine.interpreter(),
     loader: { bytes, firstOp, cells: Object.fromEntries(cells) },
     init,
-    planFdAt: PLAN_FD_OFFSETS,
+    toldAt: BOOTSTRAP_OFFSETS,
   };
 }
 

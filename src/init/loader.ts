@@ -31,7 +31,11 @@ export interface Shape {
   preserved: number;
   /** How many are handed to init: streams, plan memory, those that it keeps, handles. */
   handed: number;
-  /** Bytes of the plan, and the address of its first op. */
+}
+
+/** What init's file has to be told: the number of plan memory's descriptor in init, its size, and the address of the first op. */
+export interface Told {
+  planFd: number;
   planSize: number;
   firstOp: number;
 }
@@ -41,7 +45,7 @@ export interface Kit {
   code: Uint8Array;
   /** The loader's list, for {@link LOADER_BASE}. */
   loader: { bytes: Uint8Array; firstOp: number; cells: Readonly<Record<string, number>> };
-  /** init's ELF file, and where the number of plan memory's descriptor stands in it. */
+  /** init's ELF file, and where it is told what. */
   init: Uint8Array;
-  planFdAt: readonly number[];
+  toldAt: Readonly<Record<keyof Told, readonly number[]>>;
 }

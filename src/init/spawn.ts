@@ -7,21 +7,13 @@
  */
 
 import { KontenaError } from "../error.ts";
-import { F, F_SEAL, MFD, O } from "../kernel/consts/fcntl.ts";
 import { MAP, PROT } from "../kernel/consts/mman.ts";
-import { FSCONFIG, FSMOUNT_CLOEXEC, FSOPEN_CLOEXEC } from "../kernel/consts/mount.ts";
 import { CLONE, CLONE3 } from "../kernel/consts/sched.ts";
 import { ERRNO, errnoName, errnoText } from "../kernel/errno.ts";
-import { closeSync, fstatSync, writeSync } from "../kernel/fs.ts";
-import {
-  type NativeMemory,
-  nativeFunction,
-  nativeMemory,
-  rawSyscall,
-  SyscallError,
-  syscall,
-} from "../kernel/libc.ts";
+import { closeSync } from "../kernel/fs.ts";
+import { type NativeMemory, nativeFunction, nativeMemory, rawSyscall, syscall } from "../kernel/libc.ts";
 import { mapped } from "../lists.ts";
+import { isKept, keptInit, newInit } from "./init-file.ts";
 import {
   CGROUP,
   CHILD,
@@ -39,7 +31,6 @@ import {
 } from "./loader.ts";
 import { type EncodedPlan, readRecord } from "./memory.ts";
 import type { Call } from "./step.ts";
-import { moveAbove } from "./talk.ts";
 
 export interface SpawnOptions {
   /** The namespaces to create: CLONE_NEW*. */
@@ -53,8 +44,10 @@ export interface SpawnOptions {
   lastCap: number;
   /** cgroup v2 directory for the child to be born in. */
   cgroupFd?: number;
-  /** Made for this shape; made anew without one. */
-  kit?: Kit;
+  /** Who has the kit for a shape; it is made anew without. */
+  kits?: (shape: Shape) => Kit;
+  /** Leaves init's file open for the next birth that is like this one. */
+  keepsInit?: boolean;
 }
 
 /** A descriptor of this process, and its number in init. */
@@ -150,10 +143,11 @@ function loadKit() {
  */
 export function spawnInit(options: SpawnOptions): Spawned {
   const shape = shapeOf(options);
-  const kit = options.kit ?? loadKit().makeKit(shape);
+  const kit = options.kits?.(shape) ?? loadKit().makeKit(shape);
   const { run, memory } = getLoader(() => kit.code);
-  const isKept = options.kit !== undefined;
-  const initFd = isKept ? keptInit(kit, options.numbers) : newInit(kit, options.numbers);
+  const { plan, numbers, keepsInit = false } = options;
+  const told = { planFd: numbers.plan.inInit, planSize: plan.bytes.length, firstOp: plan.firstOp };
+  const initFd = (keepsInit ? keptInit : newInit)(kit, told, numbers.above);
   try {
     const { bytes, firstOp, cells } =
       memory.address === LOADER_BASE ? kit.loader : loadKit().makeKit(shape, memory.address).loader;
@@ -172,38 +166,7 @@ export function spawnInit(options: SpawnOptions): Spawned {
     closeSync(pidfd);
     throw childError(loadKit().callAt(shape, memory.address, record.op), record.errno);
   } finally {
-    if (!isKept) closeSync(initFd);
-  }
-}
-
-function newInit(kit: Kit, { plan, above }: Numbers): number {
-  // Above the numbers in init: dup3 in the child must not close it.
-  return moveAbove(openInit(kit, plan.inInit), above);
-}
-
-let kept: { kit: Kit; number: number; fd: number; inode: number } | undefined;
-
-/**
- * The file of the last birth stays open, for the next one that is like it: the inits of a program that makes many share it, and
- * its memory. It can't be written to. Somebody in this program may have closed it meanwhile, and its number be another file's.
- */
-function keptInit(kit: Kit, numbers: Numbers): number {
-  const { plan, above } = numbers;
-  if (kept !== undefined && inodeOf(kept.fd) === kept.inode) {
-    if (kept.kit === kit && kept.number === plan.inInit && kept.fd >= above) return kept.fd;
-    closeSync(kept.fd);
-  }
-  const fd = newInit(kit, numbers);
-  kept = { kit, number: plan.inInit, fd, inode: inodeOf(fd) };
-  return fd;
-}
-
-/** −1 for none. */
-function inodeOf(fd: number): number {
-  try {
-    return fstatSync(fd).ino;
-  } catch {
-    return -1;
+    if (!isKept(initFd)) closeSync(initFd);
   }
 }
 
@@ -238,18 +201,15 @@ function cellValues(
 /** What a kit for this birth depends on. */
 export function shapeOf({
   namespaces,
-  plan,
   numbers,
   streams = [],
   lastCap,
-}: Pick<SpawnOptions, "namespaces" | "plan" | "numbers" | "streams" | "lastCap">): Shape {
+}: Pick<SpawnOptions, "namespaces" | "numbers" | "streams" | "lastCap">): Shape {
   return {
     namespaces,
     lastCap,
     preserved: numbers.lowest - 3,
     handed: streams.length + 1 + numbers.kept.length + numbers.handles.length,
-    planSize: plan.bytes.length,
-    firstOp: plan.firstOp,
   };
 }
 
@@ -303,42 +263,4 @@ function childError(call: Call | undefined, errno: number): KontenaError {
       ...(isExec && errno === ERRNO.E2BIG ? { hint: "the cgroup's memory limit is too small" } : {}),
     },
   );
-}
-
-/** The init program: a descriptor of a sealed memfd with the interpreter and its bootstrap. */
-function openInit({ init, planFdAt }: Kit, planFd: number): number {
-  const image = init.slice();
-  const view = new DataView(image.buffer);
-  for (const at of planFdAt) view.setBigUint64(at, BigInt(planFd), true);
-  const flags = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING;
-  let fd = rawSyscall("memfd_create", "kontena-init", flags | MFD.MFD_EXEC);
-  // Kernels before 6.3 don't know MFD_EXEC and need no such leave.
-  if (fd === -ERRNO.EINVAL) fd = rawSyscall("memfd_create", "kontena-init", flags);
-  // vm.memfd_noexec=2: root has another file system in memory.
-  if (fd === -ERRNO.EACCES) return openInitOnTmpfs(image);
-  if (fd < 0) throw new SyscallError("memfd_create", -fd);
-  writeSync(fd, image);
-  const seals = F_SEAL.F_SEAL_SEAL | F_SEAL.F_SEAL_SHRINK | F_SEAL.F_SEAL_GROW | F_SEAL.F_SEAL_WRITE;
-  syscall("fcntl", fd, F.F_ADD_SEALS, seals);
-  return fd;
-}
-
-/** The same on a tmpfs that is mounted nowhere and goes with its last descriptor. */
-function openInitOnTmpfs(image: Uint8Array): number {
-  const context = rawSyscall("fsopen", "tmpfs", FSOPEN_CLOEXEC);
-  if (context < 0)
-    throw new KontenaError("HOST_UNSUPPORTED", "this machine forbids programs in memory", {
-      syscall: "memfd_create",
-      errno: "EACCES",
-      hint: "vm.memfd_noexec is 2: set it to 0 or 1, or run kontena as root",
-    });
-  syscall("fsconfig", context, FSCONFIG.FSCONFIG_CMD_CREATE, 0, 0, 0);
-  const mount = syscall("fsmount", context, FSMOUNT_CLOEXEC, 0);
-  const file = syscall("openat", mount, "init", O.O_CREAT | O.O_WRONLY | O.O_CLOEXEC, 0o500);
-  writeSync(file, image);
-  closeSync(file);
-  const fd = syscall("openat", mount, "init", O.O_RDONLY | O.O_CLOEXEC, 0);
-  closeSync(mount);
-  closeSync(context);
-  return fd;
 }

@@ -4,8 +4,6 @@ import type { Shape } from "../../src/init/loader.ts";
 
 const shape: Shape = {
   namespaces: 0,
-  planSize: 4096,
-  firstOp: 0x1000_0400,
   handed: 3,
   preserved: 0,
   lastCap: 40,

@@ -182,7 +182,7 @@ test("CVE-2016-9962: no descriptor that the caller has left open reaches a progr
 
 /** The program of every init becomes a file of the host, which is what runc's was. */
 const HOST_PROGRAM: Weakening = {
-  file: "src/init/spawn.ts",
+  file: "src/init/init-file.ts",
   from: "  const flags = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING;",
   to: `  const { openSync, writeFileSync } = require("node:fs") as typeof import("node:fs");
   const hosts = process.env["HOST_PROGRAM"] ?? "";
@@ -191,7 +191,7 @@ const HOST_PROGRAM: Weakening = {
   const flags = MFD.MFD_CLOEXEC | MFD.MFD_ALLOW_SEALING;`,
 };
 const UNSEALED: Weakening = {
-  file: "src/init/spawn.ts",
+  file: "src/init/init-file.ts",
   from: '  syscall("fcntl", fd, F.F_ADD_SEALS, seals);',
   to: "",
 };

@@ -38,7 +38,13 @@ export const RESOLVE = {
 /** close_range(2), Linux 5.11 for CLOSE_RANGE_CLOEXEC. */
 export const CLOSE_RANGE = { CLOSE_RANGE_UNSHARE: 2, CLOSE_RANGE_CLOEXEC: 4 } as const;
 
-export const F = { F_SETFD: 2, F_SETFL: 4, F_DUPFD_CLOEXEC: 1030, F_ADD_SEALS: 1033 } as const;
+export const F = {
+  F_SETFD: 2,
+  F_SETFL: 4,
+  F_DUPFD_CLOEXEC: 1030,
+  F_ADD_SEALS: 1033,
+  F_GET_SEALS: 1034,
+} as const;
 
 /** memfd_create(2); the sealing flags F_SEAL_* are those of fcntl(2). MFD_NOEXEC_SEAL and MFD_EXEC: Linux 6.3. */
 export const MFD = { MFD_CLOEXEC: 1, MFD_ALLOW_SEALING: 2, MFD_NOEXEC_SEAL: 8, MFD_EXEC: 0x10 } as const;

@@ -1,0 +1,75 @@
+/**
+ * Kits (init/kit.ts) by their shape: in this process, and on disk beside the plans, for the next command. A config that was never
+ * seen has a shape that was, as a rule; and a kit takes assembler and encoder, which is a tenth of what such a config costs.
+ *
+ *     <root>/@plans/kit-BUILD-SHAPE   the kit's three parts, and the rest as JSON
+ */
+import type { Kit, Shape } from "../init/loader.ts";
+import { readBytes } from "../kernel/files.ts";
+import { mkdirSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
+import { isRoot } from "./directory.ts";
+import { buildOf, KIT, keep, STORE } from "./plan-store.ts";
+import type { Runtime } from "./runtime.ts";
+import { joinSections, splitSections } from "./sections.ts";
+
+/** The interpreter, the loader's list, init's file, the head. */
+const SECTIONS = 4;
+
+/** What is said of a stored kit. */
+type Head = Pick<Kit, "toldAt"> & Pick<Kit["loader"], "firstOp" | "cells">;
+
+const known = new Map<string, Kit>();
+/** Made here, and not on disk yet. */
+const made = new Map<string, Kit>();
+
+const nameOf = ({ namespaces, lastCap, preserved, handed }: Shape) =>
+  `${KIT}${buildOf() ?? ""}-${[namespaces.toString(16), lastCap, preserved, handed].join("-")}`;
+
+/** The kit for a shape. */
+export function kitOf(runtime: Runtime, shape: Shape): Kit {
+  const name = nameOf(shape);
+  let kit = known.get(name) ?? readKit(runtime, name);
+  if (kit === undefined) {
+    const { makeKit } = require("../init/kit.ts") as typeof import("../init/kit.ts");
+    kit = makeKit(shape);
+    made.set(name, kit);
+  }
+  known.set(name, kit);
+  return kit;
+}
+
+/** It is code that this process runs: from a directory that is this user's, or root's, and nobody else's. */
+function readKit(runtime: Runtime, name: string): Kit | undefined {
+  if (buildOf() === undefined) return undefined;
+  try {
+    const directory = join(runtime.root, STORE);
+    if (!isRoot(runtime.root) || !isRoot(directory)) return undefined;
+    const stored = readBytes(join(directory, name));
+    const sections = stored && splitSections(stored, SECTIONS);
+    if (sections === undefined) return undefined;
+    const [code, loader, init, json] = sections as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
+    const { firstOp, cells, toldAt } = JSON.parse(new TextDecoder().decode(json)) as Head;
+    return { code, loader: { bytes: loader, firstOp, cells }, init, toldAt };
+  } catch (error) {
+    runtime.debug(`a kept kit can't be used: ${(error as Error).message}`);
+    return undefined;
+  }
+}
+
+/** Keeps what was made here; the root's directory is there by now. Never a reason to fail. */
+export function keepKits(runtime: Runtime): void {
+  if (made.size === 0 || buildOf() === undefined) return;
+  try {
+    const directory = join(runtime.root, STORE);
+    mkdirSync(directory, { recursive: true, mode: 0o700 });
+    for (const [name, { code, loader, init, toldAt }] of made) {
+      const head: Head = { firstOp: loader.firstOp, cells: loader.cells, toldAt };
+      const json = new TextEncoder().encode(JSON.stringify(head));
+      keep(join(directory, name), joinSections([code, loader.bytes, init, json]));
+    }
+  } catch (error) {
+    runtime.debug(`a kit is not kept: ${(error as Error).message}`);
+  }
+  made.clear();
+}
