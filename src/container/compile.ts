@@ -145,9 +145,8 @@ function kitFor(
   { namespaces, handles }: Pick<Plan, "namespaces" | "handles">,
 ): Kit {
   const { kitOf } = require("./kit-store.ts") as typeof import("./kit-store.ts");
-  return kitOf(runtime, {
-    ...{ namespaces, lastCap: host.lastCap, preserved: preserveFds, handed: 3 + handles.length },
-  });
+  const handed = 3 + handles.length;
+  return kitOf(runtime, { namespaces, lastCap: host.lastCap, preserved: preserveFds, handed });
 }
 
 /** More than a handful of bundles at a time is a program's own affair. */
