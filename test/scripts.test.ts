@@ -68,6 +68,50 @@ function withFakeBun<T>(version: string, use: (directory: string, env: Record<st
   }
 }
 
+const OUTPUT = `bun test v1
+
+test/a.test.ts:
+(pass) one [1.00ms]
+what the second one says
+error: it is so
+(fail) two [2.00ms]
+what the third one says
+(skip) three (this machine lacks it)
+
+1 tests failed:
+(fail) two [2.00ms]
+
+ 1 pass
+ 1 skip
+ 1 fail
+Ran 3 tests across 1 file. [9.00ms]
+`;
+
+test("scripts/test tells last what has failed, with what was printed before it, and then the counts", () => {
+  const wanted = manifest.packageManager.replace("bun@", "");
+  withFakeBun(wanted, (directory, env) => {
+    writeFileSync(join(directory, "scripts/test"), read("scripts/test"));
+    writeFileSync(join(directory, "output"), OUTPUT);
+    const bun = `#!/bin/sh\n[ "$1" != test ] || exec cat output\necho ${wanted}\n`;
+    writeFileSync(join(directory, "bin/bun"), bun, { mode: 0o755 });
+    mkdirSync(join(directory, "node_modules/.bin"));
+    for (const name of ["node_modules/.bin/tsc", "node_modules/.bin/biome", "scripts/build"])
+      writeFileSync(join(directory, name), "#!/bin/sh\n", { mode: 0o755 });
+    const { exitCode, stdout } = Bun.spawnSync(["bash", "scripts/test"], { cwd: directory, env });
+    expect(stdout.toString().split("\n").slice(-8)).toEqual([
+      "skipped:",
+      "(skip) three (this machine lacks it)",
+      "failed:",
+      "  what the second one says",
+      "  error: it is so",
+      "(fail) two [2.00ms]",
+      "1 passed, 1 failed, 1 skipped",
+      "",
+    ]);
+    expect(exitCode).toBe(1);
+  });
+});
+
 describe("scripts/bun.sh", () => {
   const wanted = manifest.packageManager.replace("bun@", "");
   const source = (directory: string, env: Record<string, string>) =>
