@@ -9,15 +9,21 @@ import { readBytes } from "../kernel/files.ts";
 import { mkdirSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
 import { isRoot } from "./directory.ts";
-import { buildOf, KIT, keep, STORE } from "./plan-store.ts";
+import {
+  buildOf,
+  KIT,
+  type KitHead,
+  type KitParts,
+  keep,
+  putTogether,
+  STORE,
+  takeApart,
+} from "./plan-store.ts";
 import type { Runtime } from "./runtime.ts";
 import { joinSections, splitSections } from "./sections.ts";
 
 /** The interpreter, the loader's list, init's file, the head. */
 const SECTIONS = 4;
-
-/** What is said of a stored kit. */
-type Head = Pick<Kit, "toldAt"> & Pick<Kit["loader"], "firstOp" | "cells">;
 
 const known = new Map<string, Kit>();
 /** Made here, and not on disk yet. */
@@ -48,9 +54,8 @@ function readKit(runtime: Runtime, name: string): Kit | undefined {
     const stored = readBytes(join(directory, name));
     const sections = stored && splitSections(stored, SECTIONS);
     if (sections === undefined) return undefined;
-    const [code, loader, init, json] = sections as [Uint8Array, Uint8Array, Uint8Array, Uint8Array];
-    const { firstOp, cells, toldAt } = JSON.parse(new TextDecoder().decode(json)) as Head;
-    return { code, loader: { bytes: loader, firstOp, cells }, init, toldAt };
+    const [code, list, init, json] = sections as [...KitParts, Uint8Array];
+    return putTogether([code, list, init], JSON.parse(new TextDecoder().decode(json)) as KitHead);
   } catch (error) {
     runtime.debug(`a kept kit can't be used: ${(error as Error).message}`);
     return undefined;
@@ -63,10 +68,9 @@ export function keepKits(runtime: Runtime): void {
   try {
     const directory = join(runtime.root, STORE);
     mkdirSync(directory, { recursive: true, mode: 0o700 });
-    for (const [name, { code, loader, init, toldAt }] of made) {
-      const head: Head = { firstOp: loader.firstOp, cells: loader.cells, toldAt };
-      const json = new TextEncoder().encode(JSON.stringify(head));
-      keep(join(directory, name), joinSections([code, loader.bytes, init, json]));
+    for (const [name, kit] of made) {
+      const { parts, head } = takeApart(kit);
+      keep(join(directory, name), joinSections([...parts, new TextEncoder().encode(JSON.stringify(head))]));
     }
   } catch (error) {
     runtime.debug(`a kit is not kept: ${(error as Error).message}`);

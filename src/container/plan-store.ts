@@ -54,7 +54,24 @@ interface Head extends Omit<Remembered, "encoded" | "kit" | "known" | "startCall
   firstOp: number;
   cells: [string, number][];
   buffers: [string, number][];
-  kit: Pick<Kit, "toldAt"> & Pick<Kit["loader"], "firstOp" | "cells">;
+  kit: KitHead;
+}
+
+/** What of a kit isn't bytes. */
+export type KitHead = Pick<Kit, "toldAt"> & Pick<Kit["loader"], "firstOp" | "cells">;
+
+/** The interpreter, the loader's list, init's file. */
+export type KitParts = [code: Uint8Array, list: Uint8Array, init: Uint8Array];
+
+export function takeApart({ code, loader: { bytes, firstOp, cells }, init, toldAt }: Kit): {
+  parts: KitParts;
+  head: KitHead;
+} {
+  return { parts: [code, bytes, init], head: { firstOp, cells, toldAt } };
+}
+
+export function putTogether([code, bytes, init]: KitParts, { firstOp, cells, toldAt }: KitHead): Kit {
+  return { code, loader: { bytes, firstOp, cells }, init, toldAt };
 }
 
 /** Where the plan of a text would be. */
@@ -79,15 +96,15 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
       encoded.ops.map(({ address, call: { call, at, fail } }) => [address, { call, at, fail }]),
     );
     const askedText = stringifyJson(asked);
+    const { parts, head: kitHead } = takeApart(kit);
     const head: Head = {
       ...rest,
       ...(mayRound(askedText) ? { askedText } : { asked }),
       ...{ parkedSize, firstOp, cells: [...cells], buffers: [...buffers] },
-      kit: { firstOp: kit.loader.firstOp, cells: kit.loader.cells, toldAt: kit.toldAt },
+      kit: kitHead,
     };
     // The calls first: a plan that is there is whole.
     keep(`${path}${CALLS}`, JSON.stringify(calls));
-    const parts = [kit.code, kit.loader.bytes, kit.init];
     keep(
       path,
       joinSections([bytes, text, startCalls, ...parts, new TextEncoder().encode(JSON.stringify(head))]),
@@ -124,13 +141,9 @@ function makeRoom(directory: string): void {
     .map(({ name }) => name);
   const kept = new Set(plans.filter((name) => !old.includes(name)));
   const ownKits = `${KIT}${buildOf() ?? ""}-`;
-  for (const name of names)
-    if (
-      name !== SEEN &&
-      !kept.has(name.replace(CALLS, "")) &&
-      !(name.startsWith(ownKits) && !name.endsWith(NEW))
-    )
-      rmSync(join(directory, name), { force: true });
+  const stays = (name: string) =>
+    name === SEEN || kept.has(name.replace(CALLS, "")) || (name.startsWith(ownKits) && !name.endsWith(NEW));
+  for (const name of names) if (!stays(name)) rmSync(join(directory, name), { force: true });
 }
 
 /** Empty when the file is gone: the error is less exact then. */
@@ -183,11 +196,6 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
       return calls[address];
     },
     encoded: { bytes, parkedSize, firstOp, cells: new Map(cells), buffers: new Map(buffers), ops: [] },
-    kit: {
-      code,
-      loader: { bytes: loader, firstOp: kit.firstOp, cells: kit.cells },
-      init,
-      toldAt: kit.toldAt,
-    },
+    kit: putTogether([code, loader, init], kit),
   };
 }
