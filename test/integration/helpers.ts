@@ -50,6 +50,11 @@ const REQUIREMENTS = {
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
   iproute2: { there: () => Bun.which("ip") !== null, from: "Debian's iproute2" },
   podman: { there: () => Bun.which("podman") !== null, from: "Debian's podman; test/lab" },
+  containerd: { there: () => Bun.which("containerd") !== null, from: "Debian's containerd" },
+  docker: {
+    there: () => Bun.which("dockerd") !== null && Bun.which("docker") !== null,
+    from: "Debian's docker.io",
+  },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
   ps: { there: () => Bun.which("ps") !== null, from: "Debian's procps" },
   systemd: { there: () => existsSync("/run/systemd/system"), from: "a host that systemd runs; test/lab" },

@@ -1,0 +1,190 @@
+/**
+ * What the tests of real engines share: a scratch directory with all that an engine keeps, an image of busybox, and kontena as its
+ * runtime, with a state root of its own. KONTENA_TEST_RUNTIME names another runtime, runc say: the tests are of what engines
+ * need, so they have to pass with that one too.
+ */
+import { afterAll, afterEach, expect, setDefaultTimeout } from "bun:test";
+import {
+  cpSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { KONTENA, until } from "../integration/helpers.ts";
+import { namesIn, processesOf, readOr } from "../integration/leftovers.ts";
+
+const RUNTIME = process.env["KONTENA_TEST_RUNTIME"] ?? KONTENA;
+const APPLETS = "cat echo env false id ls mkdir mount ps rm sh sleep stty touch true tty";
+const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+export interface Answer {
+  status: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** One test file's engine. `clear` removes all its containers, for a test that failed before it did. */
+export function openEngine(name: string, clear: () => void) {
+  setDefaultTimeout(120_000);
+  const directory = mkdtempSync(join(tmpdir(), `kontena-${name}-`));
+  const states = join(directory, "states");
+  const env: Record<string, string> = { PATH, HOME: directory };
+  const daemons: Subprocess[] = [];
+
+  /** Runs a command of the engine to its end. */
+  function command(...words: string[]): Answer {
+    const { exitCode, stdout, stderr } = Bun.spawnSync(words, { env, stdin: "ignore", cwd: directory });
+    return { status: exitCode, stdout: stdout.toString().trimEnd(), stderr: stderr.toString().trimEnd() };
+  }
+
+  /** The same of one that has to succeed; its standard output. */
+  function output(...words: string[]): string {
+    const answer = command(...words);
+    if (answer.status !== 0)
+      throw new Error(`${words.join(" ")} ended with ${answer.status}: ${answer.stderr}`);
+    return answer.stdout;
+  }
+
+  /** The first line that a command shows on a terminal, which script(1) gives it; its own input has ended, which shows as ^@. */
+  function onTerminal(...words: string[]): string {
+    const quoted = words.map((word) => `'${word.replaceAll("'", "'\\''")}'`).join(" ");
+    return (
+      command("script", "-qec", quoted, "/dev/null").stdout.replace("^@", "").split("\n")[0]?.trimEnd() ?? ""
+    );
+  }
+
+  function write(file: string, text: string, mode = 0o644): string {
+    const path = join(directory, file);
+    writeFileSync(path, text, { mode });
+    return path;
+  }
+
+  /** Starts the engine's daemon, and waits until it answers. */
+  async function startDaemon(words: string[], answers: () => Answer): Promise<void> {
+    const log = Bun.file(join(directory, "daemon.log"));
+    const daemon = Bun.spawn(words, { env, stdio: ["ignore", log, log], cwd: directory });
+    daemons.push(daemon);
+    await until(
+      `${words[0]} answers`,
+      () => {
+        if (daemon.exitCode !== null) throw new Error(readFileSync(join(directory, "daemon.log"), "utf8"));
+        return answers().status === 0;
+      },
+      30_000,
+    );
+  }
+
+  const mounted = () =>
+    readOr("/proc/self/mountinfo", "")
+      .split("\n")
+      .flatMap((line) => line.split(" ")[4] ?? [])
+      .filter((path) => path.startsWith(directory))
+      .toReversed();
+
+  afterEach(clear);
+  afterAll(async () => {
+    // Docker has a root of its own for its runtime.
+    const left = [states, join(directory, "exec/runtime-runc")].flatMap(statesIn);
+    for (const daemon of daemons) {
+      daemon.kill();
+      await daemon.exited;
+    }
+    for (const path of mounted()) command("umount", "-l", path);
+    rmSync(directory, { recursive: true, force: true });
+    // What the engine has removed is removed.
+    expect({ left, processes: processesOf(directory, directory) }).toEqual({ left: [], processes: [] });
+  });
+  mkdirSync(states);
+  return {
+    directory,
+    states,
+    env,
+    command,
+    output,
+    onTerminal,
+    write,
+    startDaemon,
+    image: () => image(directory),
+  };
+}
+
+/** Ids of containers in a root, or in one of the roots below it: an engine has one for each of its namespaces. */
+function statesIn(root: string): string[] {
+  return namesIn(root).flatMap((name) => {
+    if (name.startsWith("@")) return [];
+    const below = join(root, name);
+    return namesIn(below).includes("state.json") ? [below] : statesIn(below);
+  });
+}
+
+/** The executable that an engine is told of. It finds hardly any environment, so all its paths are absolute. */
+export function runtimeWith(directory: string, ...globals: string[]): string {
+  const path = join(directory, "runtime");
+  writeFileSync(path, `#!/bin/sh\nexec ${[RUNTIME, ...globals].join(" ")} "$@"\n`, { mode: 0o755 });
+  return path;
+}
+
+/** The last words before a terminal's end may be lost: the kernel hangs it up when its first process ends. */
+export const TTY = "tty; sleep 0.3";
+
+/** The files of the image as an archive: busybox, its names, a user database. */
+function image(directory: string): string {
+  const root = join(directory, "image");
+  const archive = join(directory, "image.tar");
+  for (const name of ["bin", "etc", "tmp", "root"]) mkdirSync(join(root, name), { recursive: true });
+  cpSync("/bin/busybox", join(root, "bin/busybox"));
+  for (const name of APPLETS.split(" ")) symlinkSync("busybox", join(root, "bin", name));
+  writeFileSync(join(root, "bin/data"), "no program\n", { mode: 0o644 });
+  writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n");
+  writeFileSync(join(root, "etc/group"), "root:x:0:\nuser:x:1000:\n");
+  Bun.spawnSync(["tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "."]);
+  return archive;
+}
+
+/** The same as an OCI image (image-spec, "Image Layout"), in an archive. */
+export function ociImage(directory: string, name: string): string {
+  const layout = join(directory, "oci");
+  const blobs = join(layout, "blobs/sha256");
+  mkdirSync(blobs, { recursive: true });
+  const put = (bytes: Uint8Array, mediaType: string) => {
+    const hash = new Bun.CryptoHasher("sha256").update(bytes).digest("hex");
+    writeFileSync(join(blobs, hash), bytes);
+    return {
+      mediaType: `application/vnd.oci.image.${mediaType}`,
+      digest: `sha256:${hash}`,
+      size: bytes.length,
+    };
+  };
+  const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
+  const layer = put(readFileSync(image(directory)), "layer.v1.tar");
+  const config = put(
+    json({
+      architecture: process.arch === "arm64" ? "arm64" : "amd64",
+      os: "linux",
+      config: { Env: ["PATH=/bin"], Cmd: ["sh"] },
+      rootfs: { type: "layers", diff_ids: [layer.digest] },
+    }),
+    "config.v1+json",
+  );
+  const manifest = put(json({ schemaVersion: 2, config, layers: [layer] }), "manifest.v1+json");
+  const annotations = { "io.containerd.image.name": name, "org.opencontainers.image.ref.name": name };
+  writeFileSync(join(layout, "oci-layout"), JSON.stringify({ imageLayoutVersion: "1.0.0" }));
+  writeFileSync(
+    join(layout, "index.json"),
+    JSON.stringify({ schemaVersion: 2, manifests: [{ ...manifest, annotations }] }),
+  );
+  const archive = join(directory, "oci.tar");
+  Bun.spawnSync(["tar", "-C", layout, "-cf", archive, ...readdirSync(layout)]);
+  return archive;
+}
+
+/** Value of a line of /proc/PID/status. */
+export const statusField = (text: string, name: string): string =>
+  new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";
