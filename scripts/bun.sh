@@ -30,3 +30,7 @@ if ! cmp -s bun.lock node_modules/.kontena-lock; then
   bun install --frozen-lockfile --silent >&2
   cp bun.lock node_modules/.kontena-lock
 fi
+
+# Names what is built: a kept plan is good for the sources that made it, committed or not.
+kontena_sources() { find src spec package.json bun.lock -type f -print0 | sort -z | xargs -0 sha256sum | sha256sum | cut -c1-16; }
+kontena_revision() { git rev-parse --short=12 HEAD 2>/dev/null || echo unknown; }

@@ -17,6 +17,7 @@
  */
 
 import { awaitChild } from "./container/children.ts";
+import { storePlan } from "./container/compile.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
 import { doesNotExist } from "./container/directory.ts";
@@ -176,8 +177,10 @@ export function open(options: Options = {}): Kontena {
   return {
     list: () => list(runtime),
     create(createOptions) {
-      const { id, pid, pidfd } = create(runtime, createOptions);
+      const { id, pid, pidfd, compiled } = create(runtime, createOptions);
       closeSync(pidfd);
+      // For programs that make such a container after this one. Nobody waits for that.
+      if (compiled.keep !== undefined) setImmediate(() => storePlan(runtime, compiled));
       let sample: (() => ContainerStats[]) | undefined;
       return {
         id,

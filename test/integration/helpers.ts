@@ -68,6 +68,7 @@ const REQUIREMENTS = {
       /^0::/m.test(readOr("/proc/self/cgroup", "")) && / - cgroup2 /.test(readOr("/proc/self/mountinfo", "")),
     from: "a host with cgroup v2, alone or beside v1",
   },
+  dpkg: { there: () => Bun.which("dpkg-deb") !== null, from: "Debian's dpkg" },
   strace: { there: () => Bun.which("strace") !== null, from: "Debian's strace" },
   uidmap: {
     there: () => Bun.which("newuidmap") !== null && existsSync("/etc/subuid"),
