@@ -312,6 +312,24 @@ describe("two containers", () => {
   });
 });
 
+describe("a hundred containers", () => {
+  real(`at once take no descriptor each, and each end is its own${skipped}`, async () => {
+    const one = bundle(["sleep", "60"]);
+    create(one);
+    const before = descriptors();
+    const all = Array.from({ length: 100 }, () => create(one));
+    for (const container of all) container.start();
+    expect(descriptors()).toEqual(before);
+    const states = new Map(kontena.list().map(({ id, status }) => [id, status]));
+    expect(all.filter(({ id }) => states.get(id) !== "running")).toEqual([]);
+    const ends = all.map((container) => container.wait());
+    // Many at a time: one SIGCHLD stands for several ends.
+    for (const container of all) container.kill(9);
+    expect(await Promise.all(ends)).toEqual(all.map(() => ({ code: 137, signal: 9 })));
+    for (const container of all) container.delete();
+  });
+});
+
 describe("waiting", () => {
   real(`tells the same every time, at once and later, both ways${skipped}`, async () => {
     const container = create(bundle("exit 7"));

@@ -1,6 +1,6 @@
 /** Waiting for children without stopping the event loop: SIGCHLD tells that one may have ended. */
 import { KontenaError } from "../error.ts";
-import { type Ended, onEnd, poll, reap } from "./wait.ts";
+import { type Ended, endedChild, onEnd, poll, reap } from "./wait.ts";
 
 /** Children that are waited for, and whom to tell when there is nothing to wait for. */
 const waiting = new Map<number, (reason: KontenaError) => void>();
@@ -8,17 +8,29 @@ const waiting = new Map<number, (reason: KontenaError) => void>();
 let keepAlive: ReturnType<typeof setInterval> | undefined;
 const LOST_SIGNAL_MS = 1000;
 
+function lookAt(pid: number): void {
+  if (reap(pid, true) !== "gone") return;
+  const reject = waiting.get(pid);
+  forget(pid);
+  reject?.(
+    new KontenaError("WRONG_STATUS", `process ${pid} isn't a child of this one, or its end was told before`),
+  );
+}
+
+function lookAtAll(): void {
+  for (const pid of waiting.keys()) lookAt(pid);
+}
+
+/** A signal tells of one end as a rule, among the thousands of children that a program may wait for. */
 function look(): void {
-  for (const [pid, reject] of waiting)
-    if (reap(pid, true) === "gone") {
-      forget(pid);
-      reject(
-        new KontenaError(
-          "WRONG_STATUS",
-          `process ${pid} isn't a child of this one, or its end was told before`,
-        ),
-      );
+  for (let pid = endedChild(); pid !== undefined; pid = endedChild()) {
+    // Somebody else's child, Bun's own say, isn't reaped here, and stays the one that is told of.
+    if (!waiting.has(pid)) {
+      lookAtAll();
+      return;
     }
+    lookAt(pid);
+  }
 }
 
 function forget(pid: number): void {
@@ -49,13 +61,13 @@ export function awaitChild(pid: number): Promise<Ended> {
   return new Promise((resolve, reject) => {
     if (waiting.size === 0) {
       process.on("SIGCHLD", look);
-      keepAlive = setInterval(look, LOST_SIGNAL_MS);
+      keepAlive = setInterval(lookAtAll, LOST_SIGNAL_MS);
     }
     waiting.set(pid, reject);
     onEnd(pid, (ended) => {
       forget(pid);
       resolve(ended);
     });
-    look();
+    lookAt(pid);
   });
 }

@@ -54,6 +54,23 @@ export function reap(pid: number, noHang: boolean): Ended | "running" | "gone" {
   }
 }
 
+const P_ALL = 0;
+const WEXITED = 4;
+const WNOWAIT = 0x1000000;
+/** siginfo_t (asm-generic/siginfo.h): 128 bytes, si_pid at 16 where pointers have 64 bits. */
+const SIGINFO = { size: 128, pid: 16 } as const;
+
+/** One of the children of this process that have ended and aren't reaped, whoever made it; it stays one (waitid(2), WNOWAIT). */
+export function endedChild(): number | undefined {
+  const info = new Uint8Array(SIGINFO.size);
+  for (;;) {
+    const got = rawSyscall("waitid", P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT, 0);
+    if (got === -ERRNO.EINTR) continue;
+    const pid = got < 0 ? 0 : new DataView(info.buffer).getInt32(SIGINFO.pid, true);
+    return pid === 0 ? undefined : pid;
+  }
+}
+
 export interface Readiness {
   fd: number;
   /** POLL* bits that are true now. */

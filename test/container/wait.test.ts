@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import { closeSync, writeSync } from "node:fs";
 import { awaitChild } from "../../src/container/children.ts";
-import { awaitEnd, endInit, onEnd, openPidfd, poll, reap } from "../../src/container/wait.ts";
+import { awaitEnd, endedChild, endInit, onEnd, openPidfd, poll, reap } from "../../src/container/wait.ts";
 import { KontenaError } from "../../src/error.ts";
 import { POLL } from "../../src/kernel/consts/socket.ts";
 import { SyscallError } from "../../src/kernel/libc.ts";
@@ -12,6 +12,7 @@ const asRoot = test.skipIf(noRoot !== "");
 
 /** A child of this process that Bun knows nothing of: it is an init that ends as the plan says. */
 const ending = (status: number) => park([BORN, exit(status)]);
+type Ending = ReturnType<typeof ending>;
 
 describe("the end of a child", () => {
   asRoot(`is told with its exit status${noRoot}`, () => {
@@ -47,6 +48,24 @@ describe("the end of a child", () => {
     reap(init.pid, false);
     expect((await waiting).code).toBe(5);
     expect(heard).toEqual([5]);
+    endAll();
+  });
+
+  asRoot(`is told while a child of somebody else's is a zombie, and that one stays${noRoot}`, async () => {
+    const [other, own, last] = [6, 7, 8].map(ending) as [Ending, Ending, Ending];
+    const ends = [awaitChild(own.pid), awaitChild(last.pid)];
+    other.go();
+    const pidfd = openPidfd(other.pid);
+    awaitEnd(pidfd, 5000);
+    closeSync(pidfd);
+    expect(endedChild()).toBe(other.pid);
+    own.go();
+    expect((await ends[0])?.code).toBe(7);
+    last.go();
+    expect((await ends[1])?.code).toBe(8);
+    expect(endedChild()).toBe(other.pid);
+    expect(reap(other.pid, true)).toMatchObject({ code: 6 });
+    expect(endedChild()).toBeUndefined();
     endAll();
   });
 
