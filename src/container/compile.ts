@@ -26,7 +26,7 @@ import { type Bundle, type BundleText, readBundle, withRoot } from "./bundle.ts"
 import type { KnownCall, KnownCalls } from "./failure.ts";
 import { gatherHost, type HostFacts, sourceKinds } from "./host.ts";
 import { checkId } from "./id.ts";
-import { absoluteSources, type CreateOptions, cgroupPathFor, checkPreserved, toInput } from "./input.ts";
+import { type CreateOptions, cgroupPathFor, checkPreserved, toInput } from "./input.ts";
 import { buildOf, keepPlan, readPlan } from "./plan-store.ts";
 import type { Runtime } from "./runtime.ts";
 import { seccompFact, withFilter } from "./seccomp.ts";
@@ -53,8 +53,8 @@ export interface Parts {
   asked: Asked;
   /** The call of an op, by its address in decimal. */
   known(address: string): KnownCall | undefined;
-  /** The calls of `start`, as JSON of {@link KnownCalls}. */
-  startCalls: Uint8Array;
+  /** The calls of `start`, as JSON of {@link KnownCalls}; put together when it is asked for, as those of `known` are. */
+  startCalls(): Uint8Array;
 }
 
 /** What `create` needs. */
@@ -107,13 +107,6 @@ export function compilePlan(runtime: Runtime, bundle: Bundle, input: PlanInput, 
   const { outsideOf } = require("../plan/outside.ts") as typeof import("../plan/outside.ts");
   const { askedOf } = require("../cgroup/asked.ts") as typeof import("../cgroup/asked.ts");
   const encoded = encode(plan);
-  const calls = new Map(encoded.ops.map(({ address, call }) => [String(address), call]));
-  const startCalls: KnownCalls = {};
-  for (const { address, call } of encoded.ops) {
-    const { call: name, at, fail } = call;
-    if (address < PLAN_BASE + encoded.parkedSize && fail !== undefined)
-      startCalls[address] = { call: name, at, fail };
-  }
   return {
     bundle,
     input,
@@ -124,9 +117,18 @@ export function compilePlan(runtime: Runtime, bundle: Bundle, input: PlanInput, 
     kit: kitFor(runtime, input, plan),
     outside: outsideOf(input),
     asked: askedOf(input.config),
-    known: (address) => calls.get(address),
-    startCalls: new TextEncoder().encode(JSON.stringify(startCalls)),
+    known: (address) => encoded.ops.find((op) => String(op.address) === address)?.call,
+    startCalls: () => startCallsOf(encoded),
   };
+}
+
+function startCallsOf({ ops, parkedSize }: EncodedPlan): Uint8Array {
+  const known: KnownCalls = {};
+  for (const { address, call } of ops) {
+    const { call: name, at, fail } = call;
+    if (address < PLAN_BASE + parkedSize && fail !== undefined) known[address] = { call: name, at, fail };
+  }
+  return new TextEncoder().encode(JSON.stringify(known));
 }
 
 /** Keeps the plan of a container for later commands, if it isn't the first of its kind, and the one that it came from; never a reason to fail. */
@@ -169,12 +171,12 @@ export function compile(runtime: Runtime, options: CreateOptions): Compiled {
   // Loaded here and not above: the schemas and the planner are most of the program.
   const { prepareBundle } = require("./prepare.ts") as typeof import("./prepare.ts");
   const warnings: Problem[] = [];
-  const { bundle, input, plan } = prepareBundle(runtime, options, text, facts, (warning) => {
+  const { bundle, lookups, input, plan } = prepareBundle(runtime, options, text, facts, (warning) => {
     warnings.push(warning);
     tell(runtime, warning);
   });
   const compiled = compilePlan(runtime, bundle, input, plan);
-  remember(key, toRemembered(compiled, warnings));
+  remember(key, toRemembered(compiled, lookups, warnings));
   return { ...compiled, key, keep: () => keepKits(runtime) };
 }
 
@@ -185,16 +187,11 @@ function keepKits(runtime: Runtime): void {
 
 function toRemembered(
   { bundle, input, key: _, base: __, keep: ___, ...parts }: Compiled,
+  lookups: readonly Lookup[],
   warnings: Problem[],
 ): Remembered {
-  const lookups = lookupsFor(bundle);
   return { ...parts, lookups, sources: input.host.sources, warnings, mayRound: mayRound(bundle.text) };
 }
-
-const lookupsFor = ({ config, path }: Bundle): Lookup[] => {
-  const { lookupsOf } = require("../plan/lookups.ts") as typeof import("../plan/lookups.ts");
-  return lookupsOf(absoluteSources(config, path));
-};
 
 const isFor = (plan: Remembered, sources: Remembered["sources"]) =>
   JSON.stringify(sources) === JSON.stringify(plan.sources);
@@ -220,7 +217,8 @@ export function compileVariant(
   const { planContainer } = require("../plan/order.ts") as typeof import("../plan/order.ts");
   const whole = withFilter(runtime, input);
   const compiled = compilePlan(runtime, bundle, whole, planContainer(whole));
-  if (key !== undefined) remember(key, toRemembered(compiled, []));
+  // It is asked for with answers, never with questions: those are the first plan's.
+  if (key !== undefined) remember(key, toRemembered(compiled, [], []));
   return { ...compiled, ...keys };
 }
 

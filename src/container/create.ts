@@ -304,7 +304,7 @@ function bringIntoCgroup(talk: Conversation): void {
 function prepareEnd({ prepared, making: { directory, state } }: Conversation): void {
   makeFifo(directory);
   writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
-  writeFileSync(join(directory, START_OPS), prepared.startCalls, { mode: 0o600 });
+  writeFileSync(join(directory, START_OPS), prepared.startCalls(), { mode: 0o600 });
   draftState(directory, { ...state, status: "created" });
   prepared.keep?.();
 }

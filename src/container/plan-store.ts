@@ -107,7 +107,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
     keep(`${path}${CALLS}`, JSON.stringify(calls));
     keep(
       path,
-      joinSections([bytes, text, startCalls, ...parts, new TextEncoder().encode(JSON.stringify(head))]),
+      joinSections([bytes, text, startCalls(), ...parts, new TextEncoder().encode(JSON.stringify(head))]),
     );
   } catch (error) {
     runtime.debug(`the plan is not kept: ${(error as Error).message}`);
@@ -190,7 +190,7 @@ function read(runtime: Runtime, key: string): Remembered | undefined {
     ...rest,
     isStored: true,
     asked: askedText === undefined ? asked : (parseJson(askedText) as Asked),
-    startCalls,
+    startCalls: () => startCalls,
     known: (address) => {
       calls ??= readCalls(`${path}${CALLS}`);
       return calls[address];

@@ -2,7 +2,7 @@
 import type { Problem } from "../error.ts";
 import { capabilitySets } from "../plan/capabilities.ts";
 import type { PlanInput } from "../plan/input.ts";
-import { lookupsOf } from "../plan/lookups.ts";
+import { type Lookup, lookupsOf } from "../plan/lookups.ts";
 import { mountWarnings } from "../plan/mount-checks.ts";
 import { type Plan, planContainer } from "../plan/order.ts";
 import { userProblems } from "../plan/user.ts";
@@ -19,6 +19,8 @@ export { type CreateOptions, cgroupPathOf } from "./input.ts";
 
 export interface Prepared {
   bundle: Bundle;
+  /** What of the host the plan depends on. */
+  lookups: Lookup[];
   input: PlanInput;
   plan: Plan;
 }
@@ -36,7 +38,8 @@ export function prepareBundle(
   keep = true,
 ): Prepared {
   const bundle = withRoot(text, checkConfig(text, warn));
-  const sources = sourceKinds(lookupsOf(absoluteSources(bundle.config, bundle.path)), bundle.rootfs);
+  const lookups = lookupsOf(absoluteSources(bundle.config, bundle.path));
+  const sources = sourceKinds(lookups, bundle.rootfs);
   const input = withFilter(runtime, toInput(runtime, options, bundle, { ...facts, sources }), keep);
   const problems = userProblems(input);
   if (problems.length > 0)
@@ -49,7 +52,7 @@ export function prepareBundle(
   for (const warning of mountWarnings(bundle.config)) warn(warning);
   for (const { at, name, why } of capabilitySets(input).refused)
     warn({ at, message: `${name} is left out: ${why}` });
-  return { bundle, input, plan: planContainer(input) };
+  return { bundle, lookups, input, plan: planContainer(input) };
 }
 
 /** The same from the beginning, for a look: nothing is written. */

@@ -27,7 +27,7 @@ import {
   SOCKET,
   UNSET,
 } from "./memory.ts";
-import { encodeOp, OP_NONE, OP_SIZE } from "./op.ts";
+import { OP_NONE, OP_SIZE, putOp } from "./op.ts";
 import { type Arg, type Buffer, type Call, cell, type Outcome, type Step, type Words } from "./step.ts";
 
 /** One op before it has an address. */
@@ -407,8 +407,7 @@ function writeNodes(region: Region, nodes: readonly Node[], arch: Arch): void {
     op.onZero = node.zero === undefined ? 0 : node.zero.address;
     op.onFail = node.fail === undefined ? 0 : node.fail.address;
     op.record = node.recorded ? base + RECORD : 0;
-    const encoded = encodeOp(op);
-    region.words.set(encoded, (node.address - base) >> 2);
+    putOp(region.words, (node.address - base) >> 2, op);
   }
 }
 

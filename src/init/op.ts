@@ -85,36 +85,39 @@ const ADDRESS_MIN = 0x1_0000;
 // User space ends at 2^47 on x86-64 and 2^48 on arm64, unless a mapping was asked for above.
 const ADDRESS_END = 2 ** 48;
 
-// An op is put together here and then copied, so that one that turns out to be wrong leaves no trace in a plan.
-// Both architectures are little-endian, and so are these arrays.
-const words = new Uint32Array(OP_SIZE / 4);
-const bytes = new Uint8Array(words.buffer);
-const longs = new BigUint64Array(words.buffer);
-
-/** Puts a safe integer over zeros. */
-function putInteger(offset: number, value: number): void {
-  words[offset >> 2] = value;
-  if (value < 0 || value >= TWO_32) words[(offset >> 2) + 1] = Math.floor(value / TWO_32);
+/** Where an op is put: 32-bit words, all 0 yet, and the index of its first one. Both architectures are little-endian. */
+interface Place {
+  words: Uint32Array;
+  first: number;
 }
 
-function putWord(offset: number, value: Word): void {
+/** Puts a safe integer over zeros. */
+function putInteger({ words, first }: Place, offset: number, value: number): void {
+  const at = first + (offset >> 2);
+  words[at] = value;
+  if (value < 0 || value >= TWO_32) words[at + 1] = Math.floor(value / TWO_32);
+}
+
+function putWord(place: Place, offset: number, value: Word): void {
   if (typeof value === "number") {
     if (!Number.isSafeInteger(value)) throw new RangeError(`op: an argument is not an integer: ${value}`);
-    putInteger(offset, value);
+    putInteger(place, offset, value);
     return;
   }
   if (value < WORD_MIN || value >= WORD_END)
     throw new RangeError(`op: an argument exceeds 64 bits: ${value}`);
-  longs[offset >> 3] = value;
+  const at = place.first + (offset >> 2);
+  place.words[at] = Number(BigInt.asUintN(32, value));
+  place.words[at + 1] = Number(BigInt.asUintN(32, value >> 32n));
 }
 
-function putAddress(offset: number, value: Word, align: number): void {
+function putAddress(place: Place, offset: number, value: Word, align: number): void {
   const address = Number(value);
   if (address === 0) return;
   if (!(address >= ADDRESS_MIN && address < ADDRESS_END && address % align === 0)) {
     throw new RangeError(`op: ${value} is not an address of ${align}-byte aligned memory`);
   }
-  putInteger(offset, address);
+  putInteger(place, offset, address);
 }
 
 function checkInteger(value: number, max: number, field: string): void {
@@ -123,7 +126,7 @@ function checkInteger(value: number, max: number, field: string): void {
   }
 }
 
-function putArgs(args: readonly Word[], cells: number): void {
+function putArgs(place: Place, args: readonly Word[], cells: number): void {
   const count = args.length;
   if (count > MAX_ARGS) throw new RangeError(`op: ${count} arguments, a system call takes six`);
   if (cells !== 0) checkInteger(cells, (1 << count) - 1, "cells");
@@ -131,45 +134,46 @@ function putArgs(args: readonly Word[], cells: number): void {
     const arg = args[i] ?? 0;
     if ((cells & (1 << i)) !== 0) {
       if (Number(arg) === 0) throw new RangeError(`op: argument ${i} is a cell without an address`);
-      putAddress(OP_OFFSET.args + 8 * i, arg, 4);
-    } else if (arg !== 0) putWord(OP_OFFSET.args + 8 * i, arg);
+      putAddress(place, OP_OFFSET.args + 8 * i, arg, 4);
+    } else if (arg !== 0) putWord(place, OP_OFFSET.args + 8 * i, arg);
   }
 }
 
-function putErrnos(errno1: number, errno2: number): void {
+function putErrnos(place: Place, errno1: number, errno2: number): void {
   checkInteger(errno1, MAX_ERRNO, "errno1");
   checkInteger(errno2, MAX_ERRNO, "errno2");
   if (errno1 === errno2) throw new RangeError(`op: errno ${errno1} twice`);
-  putInteger(OP_OFFSET.errno1, errno1);
-  putInteger(OP_OFFSET.errno2, errno2);
+  putInteger(place, OP_OFFSET.errno1, errno1);
+  putInteger(place, OP_OFFSET.errno2, errno2);
 }
 
 /**
- * Encodes `op`: 32 words of 32 bits, in memory that the next call uses again.
+ * Encodes `op` over zeros, from the word `first` of `words` on, {@link OP_SIZE} bytes.
  * Throws RangeError for whatever the 64-bit fields couldn't hold as meant and for what can only be a mistake: an address
- * below 64 KiB or above user space, a misaligned op, a cell that has no argument, an error expected twice.
+ * below 64 KiB or above user space, a misaligned op, a cell that has no argument, an error expected twice. Part of the op may
+ * be written then.
  */
-export function encodeOp(op: Op): Uint32Array {
+export function putOp(words: Uint32Array, first: number, op: Op): void {
+  const place = { words, first };
   checkInteger(op.nr, 0x7fff_ffff, "nr");
-  words.fill(0);
-  putInteger(OP_OFFSET.nr, op.nr);
-  putArgs(op.args, op.cells);
-  if (op.cells !== 0) putInteger(OP_OFFSET.cells, op.cells);
-  if (op.errno1 !== 0 || op.errno2 !== 0) putErrnos(op.errno1, op.errno2);
+  words[first] = op.nr;
+  putArgs(place, op.args, op.cells);
+  if (op.cells !== 0) putInteger(place, OP_OFFSET.cells, op.cells);
+  if (op.errno1 !== 0 || op.errno2 !== 0) putErrnos(place, op.errno1, op.errno2);
   // 4, not 8: a descriptor that an op returns may go right into one of several in a control message.
-  if (op.result !== 0) putAddress(OP_OFFSET.result, op.result, 4);
-  if (op.next !== 0) putAddress(OP_OFFSET.next, op.next, 8);
-  if (op.onErrno1 !== 0) putAddress(OP_OFFSET.onErrno1, op.onErrno1, 8);
-  if (op.onErrno2 !== 0) putAddress(OP_OFFSET.onErrno2, op.onErrno2, 8);
-  if (op.onZero !== 0) putAddress(OP_OFFSET.onZero, op.onZero, 8);
-  if (op.onFail !== 0) putAddress(OP_OFFSET.onFail, op.onFail, 8);
-  if (op.record !== 0) putAddress(OP_OFFSET.record, op.record, 8);
-  return words;
+  if (op.result !== 0) putAddress(place, OP_OFFSET.result, op.result, 4);
+  if (op.next !== 0) putAddress(place, OP_OFFSET.next, op.next, 8);
+  if (op.onErrno1 !== 0) putAddress(place, OP_OFFSET.onErrno1, op.onErrno1, 8);
+  if (op.onErrno2 !== 0) putAddress(place, OP_OFFSET.onErrno2, op.onErrno2, 8);
+  if (op.onZero !== 0) putAddress(place, OP_OFFSET.onZero, op.onZero, 8);
+  if (op.onFail !== 0) putAddress(place, OP_OFFSET.onFail, op.onFail, 8);
+  if (op.record !== 0) putAddress(place, OP_OFFSET.record, op.record, 8);
 }
 
 /** Encodes `op` at `offset` of `view`, all {@link OP_SIZE} bytes of it, or throws and writes nothing. */
 export function writeOp(view: DataView, offset: number, op: Op): void {
-  encodeOp(op);
+  const words = new Uint32Array(OP_SIZE / 4);
+  putOp(words, 0, op);
   checkInteger(offset, view.byteLength - OP_SIZE, "offset");
-  new Uint8Array(view.buffer, view.byteOffset + offset, OP_SIZE).set(bytes);
+  new Uint8Array(view.buffer, view.byteOffset + offset, OP_SIZE).set(new Uint8Array(words.buffer));
 }
