@@ -3,7 +3,7 @@ import { beforeAll, expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { controllerOf, testNeeding } from "../integration/helpers.ts";
-import { openEngine, runtimeWith, statusField, TTY } from "./engine.ts";
+import { openEngine, runTests, runtimeWith, statusField, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "docker"] as const;
 const test = testNeeding(...needs);
@@ -42,22 +42,7 @@ beforeAll(async () => {
   done("import", "--change", 'CMD ["sh"]', engine.image(), "bb:1");
 });
 
-test("run gives the program's output and exit status", () => {
-  expect(run("bb:1", "sh", "-c", "echo hello; echo there >&2; exit 7")).toEqual({
-    status: 7,
-    stdout: "hello",
-    stderr: "there",
-  });
-});
-
-test("a program that isn't there is 127, one that isn't executable 126", () => {
-  const missing = run("bb:1", "nosuch");
-  expect(missing.status).toBe(127);
-  expect(missing.stderr).toContain("executable file not found in $PATH");
-  const refused = run("bb:1", "/bin/data");
-  expect(refused.status).toBe(126);
-  expect(refused.stderr).toContain("permission denied");
-});
+runTests(test, run);
 
 test("exec gives its program's status", () => {
   runDetached("executed", "bb:1", "sleep", "1000");

@@ -185,6 +185,29 @@ export function ociImage(directory: string, name: string): string {
   return archive;
 }
 
+/** What `run` of a command line like Docker's tells its caller. */
+export function runTests(
+  test: (name: string, body: () => void) => void,
+  run: (...words: string[]) => Answer,
+): void {
+  test("run gives the program's output and exit status", () => {
+    expect(run("bb:1", "sh", "-c", "echo hello; echo there >&2; exit 7")).toEqual({
+      status: 7,
+      stdout: "hello",
+      stderr: "there",
+    });
+  });
+
+  test("a program that isn't there is 127, one that isn't executable 126", () => {
+    const missing = run("bb:1", "nosuch");
+    expect(missing.status).toBe(127);
+    expect(missing.stderr).toMatch(/executable file .*not found in \$PATH/);
+    const refused = run("bb:1", "/bin/data");
+    expect(refused.status).toBe(126);
+    expect(refused.stderr).toMatch(/permission denied/i);
+  });
+}
+
 /** Value of a line of /proc/PID/status. */
 export const statusField = (text: string, name: string): string =>
   new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";

@@ -3,7 +3,8 @@ import { beforeAll, expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
 import { controllerOf, testNeeding } from "../integration/helpers.ts";
-import { openEngine, runtimeWith, statusField, TTY } from "./engine.ts";
+import { configurePodman } from "../integration/podman.ts";
+import { openEngine, runTests, runtimeWith, statusField, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "podman"] as const;
 const test = testNeeding(...needs);
@@ -19,52 +20,15 @@ beforeAll(() => {
   if (Bun.which("podman") === null || !existsSync("/bin/busybox")) return;
   const runtime = runtimeWith(directory, "--root", engine.states);
   // The defaults of Podman want more than a machine without CAP_SYS_RESOURCE can give.
-  engine.env["CONTAINERS_CONF"] = engine.write(
-    "containers.conf",
-    `[containers]
-log_driver = "k8s-file"
-default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-tmp_dir = "${directory}/tmp"
-static_dir = "${directory}/graph/libpod"
-volume_path = "${directory}/graph/volumes"
-runtime = "kontena"
-runtime_supports_json = ["kontena"]
-[engine.runtimes]
-kontena = ["${runtime}"]
-[network]
-network_config_dir = "${directory}/net"
-`,
-  );
-  engine.env["CONTAINERS_STORAGE_CONF"] = engine.write(
-    "storage.conf",
-    `[storage]
-driver = "vfs"
-graphroot = "${directory}/graph"
-runroot = "${directory}/run"
-`,
+  const containers = 'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]';
+  Object.assign(
+    engine.env,
+    configurePodman(directory, { manager: "cgroupfs", runtime, driver: "vfs", containers }),
   );
   done("import", "-q", engine.image(), "bb:1");
 });
 
-test("run gives the program's output and exit status", () => {
-  expect(run("bb:1", "sh", "-c", "echo hello; echo there >&2; exit 7")).toEqual({
-    status: 7,
-    stdout: "hello",
-    stderr: "there",
-  });
-});
-
-test("a program that isn't there is 127, one that isn't executable 126", () => {
-  const missing = run("bb:1", "nosuch");
-  expect(missing.status).toBe(127);
-  expect(missing.stderr).toContain("executable file");
-  const refused = run("bb:1", "/bin/data");
-  expect(refused.status).toBe(126);
-  expect(refused.stderr).toMatch(/permission denied/i);
-});
+runTests(test, run);
 
 test("exec gives its program's status, and 127 and 126 as run does", () => {
   done("run", "-d", "--name", "executed", "--network", "none", "bb:1", "sleep", "1000");

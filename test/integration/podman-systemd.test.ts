@@ -13,31 +13,12 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KONTENA, testNeeding } from "./helpers.ts";
+import { configurePodman } from "./podman.ts";
 
 setDefaultTimeout(300_000);
 const test = testNeeding("busybox", "systemd", "cgroup v2", "podman");
 const isRoot = process.geteuid?.() === 0;
 const directory = mkdtempSync(join(tmpdir(), "kontena-podman-"));
-
-const CONTAINERS_CONF = `[containers]
-log_driver = "k8s-file"
-[engine]
-cgroup_manager = "systemd"
-events_logger = "file"
-tmp_dir = "${directory}/tmp"
-static_dir = "${directory}/graph/libpod"
-volume_path = "${directory}/graph/volumes"
-runtime = "kontena"
-runtime_supports_json = ["kontena"]
-[engine.runtimes]
-kontena = ["${KONTENA}"]
-`;
-const STORAGE_CONF = `[storage]
-driver = "overlay"
-graphroot = "${directory}/graph"
-rootless_storage_path = "${directory}/graph"
-runroot = "${directory}/run"
-`;
 
 const env = {
   PATH: process.env["PATH"] ?? "",
@@ -45,8 +26,7 @@ const env = {
   USER: process.env["USER"] ?? "root",
   XDG_RUNTIME_DIR: process.env["XDG_RUNTIME_DIR"] ?? "",
   DBUS_SESSION_BUS_ADDRESS: process.env["DBUS_SESSION_BUS_ADDRESS"] ?? "",
-  CONTAINERS_CONF: join(directory, "containers.conf"),
-  CONTAINERS_STORAGE_CONF: join(directory, "storage.conf"),
+  ...configurePodman(directory, { manager: "systemd", runtime: KONTENA, driver: "overlay" }),
 };
 
 function command(words: string[]): { status: number; stdout: string; stderr: string } {
@@ -61,8 +41,6 @@ let isReady = false;
 /** An image of busybox alone. */
 function prepare(): void {
   if (isReady) return;
-  writeFileSync(env.CONTAINERS_CONF, CONTAINERS_CONF);
-  writeFileSync(env.CONTAINERS_STORAGE_CONF, STORAGE_CONF);
   const root = join(directory, "image");
   for (const name of ["bin", "etc", "tmp"]) mkdirSync(join(root, name), { recursive: true });
   cpSync("/bin/busybox", join(root, "bin/busybox"));
