@@ -1,6 +1,6 @@
 /**
  * Called by scripts/package. What a package holds is put together in a directory under dist/packages, and packed from there. The
- * same sources give the same bytes: times are those of the commit.
+ * same sources give the same bytes: times and modes aren't those of the working copy.
  */
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
@@ -34,9 +34,21 @@ const filesIn = (directory: string): string[] =>
     .filter((name) => statSync(join(directory, name)).isFile())
     .sort();
 
+/** Everybody may read what is packed, whatever the umask was. */
+const makeReadable = (stage: string) => run(["find", stage, "-exec", "chmod", "u=rwX,go=rX", "{}", "+"]);
+
+/** When the sources were made, in seconds: as the caller says, or of the commit; without either, of no time. */
+function epoch(): string {
+  const asked = process.env["SOURCE_DATE_EPOCH"];
+  if (asked !== undefined) return asked;
+  const { exitCode, stdout } = Bun.spawnSync(["git", "log", "-1", "--format=%ct"], { cwd: TOP });
+  return exitCode === 0 ? stdout.toString().trim() : "0";
+}
+
 /** `src/index.ts`'s declarations and all that they name, with the extension that resolves to a declaration everywhere. */
 function declarations(stage: string): void {
-  const all = join(OUT, "declarations");
+  const all = `${stage}-declarations`;
+  const project = `${stage}-tsconfig.json`;
   const config = {
     extends: join(TOP, "tsconfig.json"),
     compilerOptions: {
@@ -46,8 +58,8 @@ function declarations(stage: string): void {
     include: [],
     files: [join(TOP, "src/index.ts")],
   };
-  write(join(OUT, "tsconfig.json"), JSON.stringify(config));
-  run(["node_modules/.bin/tsc", "-p", join(OUT, "tsconfig.json")]);
+  write(project, JSON.stringify(config));
+  run(["node_modules/.bin/tsc", "-p", project]);
   const wanted = [join(all, "src/index.d.ts")];
   // Grows as files are found.
   for (const path of wanted) {
@@ -58,10 +70,12 @@ function declarations(stage: string): void {
       if (!wanted.includes(found)) wanted.push(found);
     }
   }
+  rmSync(all, { recursive: true });
+  rmSync(project);
 }
 
 /** For npm: the library as one file with its bytecode, the command line as modules that are loaded when they are used. */
-function packNpm(): void {
+function packNpm(): string {
   const stage = join(OUT, "npm");
   const build = (entry: string, ...options: string[]) =>
     run(["bun", "build", entry, "--target=bun", "--minify", ...DEFINES, ...options]);
@@ -83,7 +97,9 @@ function packNpm(): void {
   write(join(stage, "package.json"), `${JSON.stringify(published, null, 2)}\n`);
   for (const file of ["README.md", "CHANGELOG.md", "LICENSE", "config.json.example"])
     cpSync(join(TOP, file), join(stage, file));
+  makeReadable(stage);
   run(["bun", "pm", "pack", "--quiet", "--destination", OUT], { cwd: stage });
+  return `${name}-${version}.tgz`;
 }
 
 const DEBIAN_ARCHITECTURE: Partial<Record<string, string>> = { x64: "amd64", arm64: "arm64" };
@@ -106,7 +122,7 @@ Description: OCI container runtime in TypeScript
 `;
 
 /** For Debian: the executable, its manual page and completions. */
-function packDebian(): void {
+function packDebian(): string {
   const architecture = DEBIAN_ARCHITECTURE[process.arch];
   if (architecture === undefined) throw new Error(`no Debian architecture for ${process.arch}`);
   const stage = join(OUT, "deb");
@@ -132,26 +148,35 @@ function packDebian(): void {
     new Bun.CryptoHasher("md5").update(readFileSync(join(stage, name))).digest("hex");
   write(join(stage, "DEBIAN/md5sums"), files.map((name) => `${sum(name)}  ${name}\n`).join(""));
   write(join(stage, "DEBIAN/control"), control(architecture, kilobytes));
-  run(["find", stage, "-exec", "chmod", "u=rwX,go=rX", "{}", "+"]);
-  const epoch = run(["git", "log", "-1", "--format=%ct"]).trim();
-  const target = join(OUT, `kontena_${version}_${architecture}.deb`);
+  makeReadable(stage);
+  const name = `kontena_${version}_${architecture}.deb`;
   // The best compression of 113 MB takes half a minute for a tenth less.
-  run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z2", "--build", stage, target], {
-    env: { SOURCE_DATE_EPOCH: epoch },
+  run(["dpkg-deb", "--root-owner-group", "-Zxz", "-z2", "--build", stage, join(OUT, name)], {
+    env: { SOURCE_DATE_EPOCH: epoch() },
   });
+  return name;
 }
 
-const MAKERS: Record<string, () => void> = { npm: packNpm, deb: packDebian };
+/** What makes a package, and the program that it takes, with its Debian package. */
+const MAKERS: Record<string, { make: () => string; needs?: string }> = {
+  npm: { make: packNpm },
+  deb: { make: packDebian, needs: "dpkg-deb" },
+};
 
-for (const name of process.argv.slice(2)) {
-  const make = MAKERS[name];
-  if (make === undefined) {
-    console.error(`scripts/package makes ${Object.keys(MAKERS).join(" and ")}, not ${name}`);
-    process.exit(1);
-  }
+function stop(message: string): never {
+  console.error(`scripts/package: ${message}`);
+  process.exit(1);
+}
+
+const names = process.argv.slice(2);
+const makers = names.map((name) => {
+  const maker = MAKERS[name] ?? stop(`it makes ${Object.keys(MAKERS).join(" and ")}, not ${name}`);
+  if (maker.needs !== undefined && Bun.which(maker.needs) === null)
+    stop(`${name} takes ${maker.needs}, from Debian's dpkg; \`scripts/package npm\` does without it`);
+  return { name, make: maker.make };
+});
+mkdirSync(OUT, { recursive: true });
+for (const { name, make } of makers) {
   rmSync(join(OUT, name), { recursive: true, force: true });
-  mkdirSync(OUT, { recursive: true });
-  make();
+  console.log(join("dist/packages", make()));
 }
-for (const name of readdirSync(OUT).filter((file) => /\.(tgz|deb)$/.test(file)))
-  console.log(join("dist/packages", name));

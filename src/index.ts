@@ -17,7 +17,7 @@
  */
 
 import { awaitChild } from "./container/children.ts";
-import { storePlan } from "./container/compile.ts";
+import { type Compiled, storePlan } from "./container/compile.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove } from "./container/delete.ts";
 import { doesNotExist } from "./container/directory.ts";
@@ -34,7 +34,7 @@ import type { ContainerStats } from "./container/stats.ts";
 import type { Resources } from "./container/update.ts";
 import { onEnd, reap } from "./container/wait.ts";
 import { KontenaError } from "./error.ts";
-import { closeSync } from "./kernel/fs.ts";
+import { closeSync, existsSync } from "./kernel/fs.ts";
 
 export type { CreateOptions } from "./container/create.ts";
 export type { ExecOptions } from "./container/exec-process.ts";
@@ -165,6 +165,11 @@ function exec(runtime: Runtime, id: string, options: ExecOptions): Child {
   };
 }
 
+/** For programs that make such a container after this one; nobody waits for that. A root that is gone meanwhile stays so. */
+function keepForOthers(runtime: Runtime, compiled: Compiled): void {
+  if (existsSync(runtime.root)) storePlan(runtime, compiled);
+}
+
 /** Opens a root for containers; no file is touched before the first `create`. */
 export function open(options: Options = {}): Kontena {
   const runtime = openRuntime({
@@ -179,8 +184,7 @@ export function open(options: Options = {}): Kontena {
     create(createOptions) {
       const { id, pid, pidfd, compiled } = create(runtime, createOptions);
       closeSync(pidfd);
-      // For programs that make such a container after this one. Nobody waits for that.
-      if (compiled.keep !== undefined) setImmediate(() => storePlan(runtime, compiled));
+      if (compiled.keep !== undefined) setImmediate(() => keepForOthers(runtime, compiled));
       let sample: (() => ContainerStats[]) | undefined;
       return {
         id,

@@ -2,12 +2,13 @@
 import { beforeAll, expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { controllerOf, isAlive, testNeeding, until } from "../integration/helpers.ts";
-import { ociImage, openEngine, runtimeWith, statusField, TTY } from "./engine.ts";
+import { controllerOf, isAlive, isThere, testNeeding, until } from "../integration/helpers.ts";
+import { ociImage, openEngine, runtimeWith, startContainerd, statusField, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "containerd"] as const;
 const test = testNeeding(...needs);
 const v1Test = testNeeding(...needs, "cgroup v1");
+const terminalTest = testNeeding(...needs, "script");
 const engine = openEngine("containerd", () => {
   for (const id of ctr("container", "ls", "-q")
     .stdout.split("\n")
@@ -46,21 +47,9 @@ async function end(id: string): Promise<void> {
 }
 
 beforeAll(async () => {
-  if (Bun.which("containerd") === null || !existsSync("/bin/busybox")) return;
+  if (!isThere(...needs)) return;
   runtimeWith(directory);
-  const config = engine.write(
-    "config.toml",
-    `version = 2
-root = "${directory}/root"
-state = "${directory}/state"
-disabled_plugins = ["io.containerd.grpc.v1.cri"]
-[grpc]
-  address = "${directory}/c.sock"
-[plugins."io.containerd.internal.v1.opt"]
-  path = "${directory}/opt"
-`,
-  );
-  await engine.startDaemon(["containerd", "-c", config], () => ctr("version"));
+  await startContainerd(engine);
   done("image", "import", ...STORE, ociImage(directory, IMAGE));
 });
 
@@ -75,7 +64,7 @@ test("a program that isn't there is an error that says so, and nothing is left o
   expect(done("task", "ls", "-q")).toBe("");
 });
 
-test("run and exec with a terminal have one", async () => {
+terminalTest("run and exec with a terminal have one", async () => {
   const address = ["ctr", "-a", join(directory, "c.sock")];
   expect(
     engine.onTerminal(

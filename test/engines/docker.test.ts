@@ -2,12 +2,13 @@
 import { beforeAll, expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { controllerOf, testNeeding } from "../integration/helpers.ts";
-import { openEngine, runTests, runtimeWith, statusField, TTY } from "./engine.ts";
+import { controllerOf, isThere, testNeeding } from "../integration/helpers.ts";
+import { openEngine, runTests, runtimeWith, startContainerd, statusField, TTY } from "./engine.ts";
 
-const needs = ["root", "busybox", "docker"] as const;
+const needs = ["root", "busybox", "docker", "containerd"] as const;
 const test = testNeeding(...needs);
 const v1Test = testNeeding(...needs, "cgroup v1");
+const terminalTest = testNeeding(...needs, "script");
 const engine = openEngine("docker", () => {
   const ids = docker("ps", "-aq").stdout;
   if (ids !== "") docker("rm", "-f", ...ids.split("\n"));
@@ -22,14 +23,17 @@ const runDetached = (name: string, ...words: string[]) =>
 const inspect = (name: string, what: string) => done("inspect", "-f", `{{${what}}}`, name);
 
 beforeAll(async () => {
-  if (Bun.which("dockerd") === null || !existsSync("/bin/busybox")) return;
+  if (!isThere(...needs)) return;
   engine.env["DOCKER_HOST"] = `unix://${directory}/d.sock`;
+  // Without one of its own dockerd takes the machine's, if there is one.
+  const containerd = await startContainerd(engine);
   const config = engine.write(
     "daemon.json",
     JSON.stringify({
       "data-root": join(directory, "data"),
       "exec-root": join(directory, "exec"),
       pidfile: join(directory, "pid"),
+      containerd,
       hosts: [engine.env["DOCKER_HOST"]],
       ...{ iptables: false, ip6tables: false, "ip-forward": false, "ip-masq": false, bridge: "none" },
       "storage-driver": "vfs",
@@ -60,7 +64,7 @@ test("exec gives its program's status", () => {
   done("rm", "-f", "executed");
 });
 
-test("run and exec with a terminal have one", () => {
+terminalTest("run and exec with a terminal have one", () => {
   const run = ["run", "--rm", "-it", "--network", "none", "bb:1"];
   expect(engine.onTerminal("docker", ...run, "sh", "-c", TTY)).toBe("/dev/pts/0");
   runDetached("terminals", "bb:1", "sleep", "1000");

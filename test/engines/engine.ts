@@ -18,7 +18,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { KONTENA, until } from "../integration/helpers.ts";
-import { namesIn, processesOf, readOr } from "../integration/leftovers.ts";
+import { isAlive, namesIn, processesOf, readOr } from "../integration/leftovers.ts";
 
 const RUNTIME = process.env["KONTENA_TEST_RUNTIME"] ?? KONTENA;
 const APPLETS = "cat echo env false id ls mkdir mount ps rm sh sleep stty touch true tty";
@@ -92,14 +92,21 @@ export function openEngine(name: string, clear: () => void) {
   afterAll(async () => {
     // Docker has a root of its own for its runtime.
     const left = [states, join(directory, "exec/runtime-runc")].flatMap(statesIn);
-    for (const daemon of daemons) {
+    // The last one first: it may need the one before to end.
+    for (const daemon of daemons.toReversed()) {
       daemon.kill();
       await daemon.exited;
     }
+    const helpers = helpersIn(directory);
+    for (const { pid } of helpers) process.kill(pid, "SIGKILL");
     for (const path of mounted()) command("umount", "-l", path);
     rmSync(directory, { recursive: true, force: true });
     // What the engine has removed is removed.
-    expect({ left, processes: processesOf(directory, directory) }).toEqual({ left: [], processes: [] });
+    expect({ left, helpers, processes: processesOf(directory, directory) }).toEqual({
+      left: [],
+      helpers: [],
+      processes: [],
+    });
   });
   mkdirSync(states);
   return {
@@ -115,6 +122,17 @@ export function openEngine(name: string, clear: () => void) {
   };
 }
 
+/** Processes that an engine has left beside its containers: they are told of its directory. */
+function helpersIn(directory: string): { pid: number; command: string }[] {
+  return namesIn("/proc")
+    .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid && isAlive(Number(name)))
+    .map((name) => ({
+      pid: Number(name),
+      command: readOr(`/proc/${name}/cmdline`, "").replaceAll("\0", " "),
+    }))
+    .filter(({ command }) => command.includes(directory));
+}
+
 /** Ids of containers in a root, or in one of the roots below it: an engine has one for each of its namespaces. */
 function statesIn(root: string): string[] {
   return namesIn(root).flatMap((name) => {
@@ -122,6 +140,27 @@ function statesIn(root: string): string[] {
     const below = join(root, name);
     return namesIn(below).includes("state.json") ? [below] : statesIn(below);
   });
+}
+
+export type Engine = ReturnType<typeof openEngine>;
+
+/** Starts a containerd with all that it keeps in the engine's directory. @returns its socket */
+export async function startContainerd({ directory, command, write, startDaemon }: Engine): Promise<string> {
+  const socket = join(directory, "c.sock");
+  const config = write(
+    "config.toml",
+    `version = 2
+root = "${directory}/root"
+state = "${directory}/state"
+disabled_plugins = ["io.containerd.grpc.v1.cri"]
+[grpc]
+  address = "${socket}"
+[plugins."io.containerd.internal.v1.opt"]
+  path = "${directory}/opt"
+`,
+  );
+  await startDaemon(["containerd", "-c", config], () => command("ctr", "-a", socket, "version"));
+  return socket;
 }
 
 /** The executable that an engine is told of. It finds hardly any environment, so all its paths are absolute. */

@@ -1,14 +1,15 @@
 /** Podman with kontena as its runtime, as root, with the cgroupfs manager. (With systemd: integration/podman-systemd.) */
 import { beforeAll, expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, readlinkSync } from "node:fs";
+import { mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { controllerOf, testNeeding } from "../integration/helpers.ts";
+import { controllerOf, isThere, testNeeding } from "../integration/helpers.ts";
 import { configurePodman } from "../integration/podman.ts";
 import { openEngine, runTests, runtimeWith, statusField, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "podman"] as const;
 const test = testNeeding(...needs);
 const v1Test = testNeeding(...needs, "cgroup v1");
+const terminalTest = testNeeding(...needs, "script");
 const engine = openEngine("podman", () => podman("rm", "--all", "--force", "--time", "0"));
 const { directory } = engine;
 
@@ -17,7 +18,7 @@ const done = (...words: string[]) => engine.output("podman", ...words);
 const run = (...words: string[]) => podman("run", "--rm", "--network", "none", ...words);
 
 beforeAll(() => {
-  if (Bun.which("podman") === null || !existsSync("/bin/busybox")) return;
+  if (!isThere(...needs)) return;
   const runtime = runtimeWith(directory, "--root", engine.states);
   // The defaults of Podman want more than a machine without CAP_SYS_RESOURCE can give.
   const containers = 'default_ulimits = ["nofile=1024:1024", "nproc=1024:1024"]';
@@ -44,7 +45,7 @@ test("exec gives its program's status, and 127 and 126 as run does", () => {
   done("rm", "-f", "-t", "0", "executed");
 });
 
-test("run and exec with a terminal have one", () => {
+terminalTest("run and exec with a terminal have one", () => {
   const run = ["run", "--rm", "-it", "--network", "none", "bb:1"];
   expect(engine.onTerminal("podman", ...run, "sh", "-c", TTY)).toBe("/dev/pts/0");
   done("run", "-d", "--name", "terminals", "--network", "none", "bb:1", "sleep", "1000");

@@ -50,12 +50,16 @@ const REQUIREMENTS = {
   python3: { there: () => Bun.which("python3") !== null, from: "Debian's python3" },
   iproute2: { there: () => Bun.which("ip") !== null, from: "Debian's iproute2" },
   podman: { there: () => Bun.which("podman") !== null, from: "Debian's podman; test/lab" },
-  containerd: { there: () => Bun.which("containerd") !== null, from: "Debian's containerd" },
+  containerd: {
+    there: () => Bun.which("containerd") !== null && Bun.which("ctr") !== null,
+    from: "Debian's containerd",
+  },
   docker: {
     there: () => Bun.which("dockerd") !== null && Bun.which("docker") !== null,
     from: "Debian's docker.io",
   },
   runc: { there: () => Bun.which("runc") !== null, from: "Debian's runc" },
+  script: { there: () => Bun.which("script") !== null, from: "Debian's bsdutils" },
   ps: { there: () => Bun.which("ps") !== null, from: "Debian's procps" },
   systemd: { there: () => existsSync("/run/systemd/system"), from: "a host that systemd runs; test/lab" },
   "cgroup v2": {
@@ -85,6 +89,10 @@ export type Requirement = keyof typeof REQUIREMENTS;
 function isStaticBusybox(): boolean {
   return existsSync(BUSYBOX) && !readFileSync(BUSYBOX).subarray(0, 4096).includes("/ld-");
 }
+
+/** Whether the machine has all of these: for what is set up before tests that need them. */
+export const isThere = (...names: Requirement[]): boolean =>
+  names.every((name) => REQUIREMENTS[name].there());
 
 const told = new Set<Requirement>();
 
