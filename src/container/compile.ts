@@ -12,7 +12,7 @@ import { mayRound, parseJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
 import type { Problem } from "../error.ts";
 import type { Kit } from "../init/loader.ts";
-import { type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
+import { callOf, type EncodedPlan, PLAN_BASE } from "../init/memory.ts";
 import { type Step, stepsOf } from "../init/step.ts";
 import { join } from "../path.ts";
 import type { Handle } from "../plan/handles.ts";
@@ -117,7 +117,7 @@ export function compilePlan(runtime: Runtime, bundle: Bundle, input: PlanInput, 
     kit: kitFor(runtime, input, plan),
     outside: outsideOf(input),
     asked: askedOf(input.config),
-    known: (address) => encoded.ops.find((op) => String(op.address) === address)?.call,
+    known: (address) => callOf(encoded, address),
     startCalls: () => startCallsOf(encoded),
   };
 }

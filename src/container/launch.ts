@@ -2,7 +2,7 @@
 
 import type { KontenaError } from "../error.ts";
 import type { Kit, Shape } from "../init/loader.ts";
-import { type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/memory.ts";
+import { callOf, type EncodedPlan, HEAD_SIZE, reachedExecve } from "../init/memory.ts";
 import { awaitDone, sendGo } from "../init/talk.ts";
 import { MFD } from "../kernel/consts/fcntl.ts";
 import { syscall } from "../kernel/libc.ts";
@@ -115,8 +115,7 @@ function goOn(launching: Launching): void {
 function failureOf({ encoded, planFd, pid }: Launching): KontenaError | undefined {
   const head = new Uint8Array(HEAD_SIZE);
   syscall("pread64", planFd, head, HEAD_SIZE, 0);
-  const calls = (address: string) => encoded.ops.find((op) => String(op.address) === address)?.call;
-  const recorded = recordedError(head, calls);
+  const recorded = recordedError(head, (address) => callOf(encoded, address));
   if (recorded !== undefined) return recorded;
   const stat = readStat(pid);
   const diedInExecve = (stat === undefined || stat.state === "Z") && stat?.name === INIT_NAME;

@@ -26,7 +26,7 @@ import {
   STACK_SIZE,
 } from "./loader.ts";
 import { machineFor } from "./machine/index.ts";
-import { PLAN_BASE } from "./memory.ts";
+import { callOf, PLAN_BASE } from "./memory.ts";
 import { OP_SIZE } from "./op.ts";
 import { undisturbed } from "./share.ts";
 import { type Call, cell, type Step, struct, words } from "./step.ts";
@@ -153,5 +153,5 @@ export function makeKit(shape: Shape, base = LOADER_BASE): Kit {
 
 /** The call of the loader's list at an address: for the error of one that has failed. */
 export function callAt(shape: Shape, base: number, address: number): Call | undefined {
-  return encodeLoader(shape, base).ops.find((op) => op.address === address)?.call;
+  return callOf(encodeLoader(shape, base), String(address));
 }

@@ -72,6 +72,11 @@ function offsetIn(offsets: ReadonlyMap<string, number>, name: string): number {
   return at;
 }
 
+/** The call of the op at an address, which is in decimal; undefined when no op is there. */
+export function callOf({ ops }: Pick<EncodedPlan, "ops">, address: string): Call | undefined {
+  return ops.find((op) => String(op.address) === address)?.call;
+}
+
 /** Offset of the named cell in plan memory. */
 export function cellOffset(plan: Pick<EncodedPlan, "cells">, name: string): number {
   return offsetIn(plan.cells, name);

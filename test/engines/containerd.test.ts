@@ -2,8 +2,8 @@
 import { beforeAll, expect } from "bun:test";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { controllerOf, isAlive, isThere, testNeeding, until } from "../integration/helpers.ts";
-import { ociImage, openEngine, runtimeWith, startContainerd, statusField, TTY } from "./engine.ts";
+import { controllerOf, isAlive, isThere, statusFields, testNeeding, until } from "../integration/helpers.ts";
+import { ociImage, openEngine, runtimeWith, startContainerd, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "containerd"] as const;
 const test = testNeeding(...needs);
@@ -148,6 +148,6 @@ test("in a pid namespace that the container shares nothing outlives it", async (
 
 test("the options of a sandbox arrive: seccomp, a read-only root", () => {
   const { stdout } = run(named("seccomp"), ["--seccomp"], "cat", "/proc/self/status");
-  expect(statusField(stdout, "Seccomp")).toBe("2");
+  expect(statusFields(stdout)["Seccomp"]).toBe("2");
   expect(run(named("readonly"), ["--read-only"], "touch", "/x").stderr).toContain("Read-only file system");
 });

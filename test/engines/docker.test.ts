@@ -2,8 +2,8 @@
 import { beforeAll, expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { controllerOf, isThere, testNeeding } from "../integration/helpers.ts";
-import { openEngine, runTests, runtimeWith, startContainerd, statusField, TTY } from "./engine.ts";
+import { controllerOf, isThere, statusFields, testNeeding } from "../integration/helpers.ts";
+import { openEngine, runTests, runtimeWith, startContainerd, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "docker", "containerd"] as const;
 const test = testNeeding(...needs);
@@ -125,10 +125,10 @@ test("the options of a sandbox arrive: capabilities, no new privileges, seccomp,
   const options = ["--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--user", "1000:1000"];
   const status = run(...options, "bb:1", "cat", "/proc/self/status");
   expect(status.status).toBe(0);
-  expect(statusField(status.stdout, "CapBnd")).toMatch(/^0+$/);
-  expect(statusField(status.stdout, "NoNewPrivs")).toBe("1");
-  expect(statusField(status.stdout, "Seccomp")).toBe("2");
-  expect(statusField(status.stdout, "Uid")).toBe("1000\t1000\t1000\t1000");
+  expect(statusFields(status.stdout)["CapBnd"]).toMatch(/^0+$/);
+  expect(statusFields(status.stdout)["NoNewPrivs"]).toBe("1");
+  expect(statusFields(status.stdout)["Seccomp"]).toBe("2");
+  expect(statusFields(status.stdout)["Uid"]).toBe("1000\t1000\t1000\t1000");
   expect(run("--read-only", "bb:1", "touch", "/x").stderr).toContain("Read-only file system");
   const volume = ["-v", `${directory}/image/etc:/data:ro`, "--tmpfs", "/scratch:size=1m"];
   const used = run(...volume, "bb:1", "sh", "-c", "cat /data/group; touch /scratch/x; touch /data/x");

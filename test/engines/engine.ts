@@ -4,24 +4,15 @@
  * need, so they have to pass with that one too.
  */
 import { afterAll, afterEach, expect, setDefaultTimeout } from "bun:test";
-import {
-  cpSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
 import { KONTENA, until } from "../integration/helpers.ts";
+import { makeImage } from "../integration/image.ts";
 import { isAlive, namesIn, processesOf, readOr } from "../integration/leftovers.ts";
 
 const RUNTIME = process.env["KONTENA_TEST_RUNTIME"] ?? KONTENA;
-const APPLETS = "cat echo env false id ls mkdir mount ps rm sh sleep stty touch true tty";
 const PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 export interface Answer {
@@ -118,7 +109,7 @@ export function openEngine(name: string, clear: () => void) {
     onTerminal,
     write,
     startDaemon,
-    image: () => image(directory),
+    image: () => makeImage(directory),
   };
 }
 
@@ -173,21 +164,7 @@ export function runtimeWith(directory: string, ...globals: string[]): string {
 /** The last words before a terminal's end may be lost: the kernel hangs it up when its first process ends. */
 export const TTY = "tty; sleep 0.3";
 
-/** The files of the image as an archive: busybox, its names, a user database. */
-function image(directory: string): string {
-  const root = join(directory, "image");
-  const archive = join(directory, "image.tar");
-  for (const name of ["bin", "etc", "tmp", "root"]) mkdirSync(join(root, name), { recursive: true });
-  cpSync("/bin/busybox", join(root, "bin/busybox"));
-  for (const name of APPLETS.split(" ")) symlinkSync("busybox", join(root, "bin", name));
-  writeFileSync(join(root, "bin/data"), "no program\n", { mode: 0o644 });
-  writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/:/bin/sh\n");
-  writeFileSync(join(root, "etc/group"), "root:x:0:\nuser:x:1000:\n");
-  Bun.spawnSync(["tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "."]);
-  return archive;
-}
-
-/** The same as an OCI image (image-spec, "Image Layout"), in an archive. */
+/** The image as an OCI image (image-spec, "Image Layout"), in an archive. */
 export function ociImage(directory: string, name: string): string {
   const layout = join(directory, "oci");
   const blobs = join(layout, "blobs/sha256");
@@ -202,7 +179,7 @@ export function ociImage(directory: string, name: string): string {
     };
   };
   const json = (value: unknown) => new TextEncoder().encode(JSON.stringify(value));
-  const layer = put(readFileSync(image(directory)), "layer.v1.tar");
+  const layer = put(readFileSync(makeImage(directory)), "layer.v1.tar");
   const config = put(
     json({
       architecture: process.arch === "arm64" ? "arm64" : "amd64",
@@ -246,7 +223,3 @@ export function runTests(
     expect(refused.stderr).toMatch(/permission denied/i);
   });
 }
-
-/** Value of a line of /proc/PID/status. */
-export const statusField = (text: string, name: string): string =>
-  new RegExp(`^${name}:\\s*(.*)$`, "m").exec(text)?.[1] ?? "";

@@ -2,9 +2,9 @@
 import { beforeAll, expect } from "bun:test";
 import { mkdirSync, readFileSync, readlinkSync } from "node:fs";
 import { join } from "node:path";
-import { controllerOf, isThere, testNeeding } from "../integration/helpers.ts";
+import { controllerOf, isThere, statusFields, testNeeding } from "../integration/helpers.ts";
 import { configurePodman } from "../integration/podman.ts";
-import { openEngine, runTests, runtimeWith, statusField, TTY } from "./engine.ts";
+import { openEngine, runTests, runtimeWith, TTY } from "./engine.ts";
 
 const needs = ["root", "busybox", "podman"] as const;
 const test = testNeeding(...needs);
@@ -124,9 +124,9 @@ test("the options of a sandbox arrive: capabilities, no new privileges, seccomp,
     "/proc/self/status",
   );
   expect(status.status).toBe(0);
-  expect(statusField(status.stdout, "CapEff")).toMatch(/^0+$/);
-  expect(statusField(status.stdout, "NoNewPrivs")).toBe("1");
-  expect(statusField(status.stdout, "Seccomp")).toBe("2");
+  expect(statusFields(status.stdout)["CapEff"]).toMatch(/^0+$/);
+  expect(statusFields(status.stdout)["NoNewPrivs"]).toBe("1");
+  expect(statusFields(status.stdout)["Seccomp"]).toBe("2");
   expect(run("--read-only", "bb:1", "touch", "/x").stderr).toContain("Read-only file system");
   const volume = run(
     "-v",

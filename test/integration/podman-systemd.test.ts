@@ -1,18 +1,10 @@
 /** Podman with the systemd manager, as root or rootless: the scope that it and kontena agree on, and what it asks of a runtime. */
 import { afterAll, expect, setDefaultTimeout } from "bun:test";
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { KONTENA, testNeeding } from "./helpers.ts";
+import { makeImage } from "./image.ts";
 import { configurePodman } from "./podman.ts";
 
 setDefaultTimeout(300_000);
@@ -41,16 +33,7 @@ let isReady = false;
 /** An image of busybox alone. */
 function prepare(): void {
   if (isReady) return;
-  const root = join(directory, "image");
-  for (const name of ["bin", "etc", "tmp"]) mkdirSync(join(root, name), { recursive: true });
-  cpSync("/bin/busybox", join(root, "bin/busybox"));
-  for (const name of ["sh", "cat", "sleep"]) symlinkSync("busybox", join(root, "bin", name));
-  writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/:/bin/sh\n");
-  const archive = join(directory, "image.tar");
-  expect(command(["tar", "-C", root, "--owner=0", "--group=0", "-cf", archive, "."])).toMatchObject({
-    status: 0,
-  });
-  expect(podman("import", "-q", archive, "bb:1")).toMatchObject({ status: 0 });
+  expect(podman("import", "-q", makeImage(directory), "bb:1")).toMatchObject({ status: 0 });
   isReady = true;
 }
 
