@@ -5,15 +5,12 @@
 import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { gzipSync } from "node:zlib";
+import { defines, MAIN, reachLife } from "./life.ts";
 
 const TOP = join(import.meta.dir, "..");
 const OUT = join(TOP, "dist/packages");
 const manifest = JSON.parse(readFileSync(join(TOP, "package.json"), "utf8"));
 const { version, description } = manifest;
-const DEFINES = ["KONTENA_BUILD", "KONTENA_REVISION"].flatMap((name) => [
-  "--define",
-  `${name}=${JSON.stringify(process.env[name] ?? "")}`,
-]);
 
 /** Runs a command of the top directory; its failure is this program's. */
 function run(command: string[], options: { cwd?: string; env?: Record<string, string> } = {}): string {
@@ -75,12 +72,19 @@ function declarations(stage: string): void {
 }
 
 /** For npm: the library as one file with its bytecode, the command line as modules that are loaded when they are used. */
-function packNpm(): string {
+async function packNpm(): Promise<string> {
   const stage = join(OUT, "npm");
-  const build = (entry: string, ...options: string[]) =>
-    run(["bun", "build", entry, "--target=bun", "--minify", ...DEFINES, ...options]);
-  build("src/index.ts", "--format=cjs", "--bytecode", "--outdir", join(stage, "library"));
-  build("src/cli/main.ts", "--format=esm", "--splitting", "--outdir", join(stage, "cli"));
+  const common = { target: "bun", minify: true, define: defines() } as const;
+  const library = join(TOP, "src/index.ts");
+  await Bun.build({
+    ...common,
+    ...{ entrypoints: [library], format: "cjs", bytecode: true, outdir: join(stage, "library") },
+  });
+  await Bun.build({
+    ...common,
+    ...{ entrypoints: [MAIN], format: "esm", splitting: true, plugins: [reachLife] },
+    outdir: join(stage, "cli"),
+  });
   const main = join(stage, "cli/main.js");
   writeFileSync(main, `#!/usr/bin/env bun\n${readFileSync(main, "utf8").replace(/^#!.*\n/, "")}`, {
     mode: 0o755,
@@ -158,7 +162,7 @@ function packDebian(): string {
 }
 
 /** What makes a package, and the program that it takes, with its Debian package. */
-const MAKERS: Record<string, { make: () => string; needs?: string }> = {
+const MAKERS: Record<string, { make: () => string | Promise<string>; needs?: string }> = {
   npm: { make: packNpm },
   deb: { make: packDebian, needs: "dpkg-deb" },
 };
@@ -178,5 +182,5 @@ const makers = names.map((name) => {
 mkdirSync(OUT, { recursive: true });
 for (const { name, make } of makers) {
   rmSync(join(OUT, name), { recursive: true, force: true });
-  console.log(join("dist/packages", make()));
+  console.log(join("dist/packages", await make()));
 }
