@@ -1,5 +1,6 @@
 /** Programs of one system call, and an agent for SCMP_ACT_NOTIFY: what the tests of filters share. */
-import { chmodSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Seccomp, SeccompAction } from "../../spec/seccomp.ts";
 import { buildInitElf } from "../../src/init/elf.ts";
@@ -58,6 +59,18 @@ export const asProbe = (program: Uint8Array) => (rootfs: string) => {
   writeFileSync(join(rootfs, "probe"), program);
   chmodSync(join(rootfs, "probe"), 0o755);
 };
+
+/** Whether the kernel here takes such calls at all: with `ia32_emulation=0`, and in some virtual machines, `int 0x80` is a fault. */
+export function takesCallsOfX86(): boolean {
+  if (ARCH !== "x64") return false;
+  const directory = mkdtempSync(join(tmpdir(), "kontena-x86-"));
+  try {
+    asProbe(callOfX86())(directory);
+    return Bun.spawnSync([join(directory, "probe")]).signalCode === undefined;
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
 
 /** Exit status of {@link oneCall} when the call fails with this error. */
 export const failedWith = (errno: number) => 256 - errno;

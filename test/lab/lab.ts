@@ -7,7 +7,13 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-const LIMIT_SECONDS = 900;
+/**
+ * On some virtual machines a trap costs ten times as much, and user-mode Linux takes a quarter of an hour for what is a matter of
+ * minutes elsewhere. All tests together have twenty minutes. So no file is begun later than this, and those that aren't are told
+ * as skipped.
+ */
+const BEGIN_SECONDS = 400;
+const LIMIT_SECONDS = 720;
 setDefaultTimeout((LIMIT_SECONDS + 300) * 1000);
 
 /** What runs a machine, and where it comes from. */
@@ -60,18 +66,23 @@ export function parseResults(output: string): Told[] {
   return told;
 }
 
+interface Run {
+  file: string;
+  who: "root" | "user";
+  /** Of bun test; undefined when the file was not begun in time. */
+  status: number | undefined;
+  output: string;
+}
+
 /** Boots the machine and runs the files there; what bun test printed for each of them, and how it ended. */
-async function boot(
-  machine: Machine,
-  files: Files,
-): Promise<{ file: string; who: string; status: number; output: string }[]> {
+async function boot(machine: Machine, files: Files): Promise<Run[]> {
   const runs = (["root", "user"] as const).flatMap((who) =>
     (files[who] ?? []).map((file) => ({ file, who })),
   );
   const out = mkdtempSync(join(tmpdir(), "kontena-lab-"));
   const script = runs.map(
-    ({ file, who }, i) =>
-      `${who === "user" ? "as-user " : ""}bun test ./test/${file} >$LAB_OUT/${i} 2>&1; echo $? >$LAB_OUT/${i}.status`,
+    ({ file, who }, i) => `[ $SECONDS -lt ${BEGIN_SECONDS} ] || exit 0
+${who === "user" ? "as-user " : ""}bun test ./test/${file} >$LAB_OUT/${i} 2>&1; echo $? >$LAB_OUT/${i}.status`,
   );
   try {
     const command = [join(import.meta.dir, "run"), "-t", String(LIMIT_SECONDS), "-o", out, machine];
@@ -82,7 +93,8 @@ async function boot(
     return runs.map((run, i) => {
       const read = (name: string) =>
         existsSync(join(out, name)) ? readFileSync(join(out, name), "utf8") : "";
-      return { ...run, output: read(String(i)), status: Number(read(`${i}.status`) || "-1") };
+      const status = read(`${i}.status`);
+      return { ...run, output: read(String(i)), status: status === "" ? undefined : Number(status) };
     });
   } finally {
     rmSync(out, { recursive: true, force: true });
@@ -90,12 +102,13 @@ async function boot(
 }
 
 /** What bun test told of a file in the machine, as tests of their own. */
-function tell(
-  machine: Machine,
-  { file, who, status, output }: Awaited<ReturnType<typeof boot>>[number],
-): void {
+function tell(machine: Machine, { file, who, status, output }: Run): void {
   const told = parseResults(output);
   const place = `lab ${machine}${who === "user" ? ", uid 1000" : ""}: ${file}`;
+  if (status === undefined) {
+    bunTest.skip(`${place} (skipped: too slow a machine: not begun within ${BEGIN_SECONDS} s)`, () => {});
+    return;
+  }
   for (const { outcome, name, text } of told)
     bunTest.skipIf(outcome === "skip")(`${place}: ${name}`, () => {
       if (outcome === "fail") throw new Error(text);
