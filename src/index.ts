@@ -8,6 +8,8 @@
  *     const { code } = await container.wait();
  *     container.delete();
  *
+ * `using container = kontena.create(…)` removes it where the block ends, however it ends.
+ *
  * A program of the container's image with streams of one's own, in a container that runs:
  *
  *     const child = container.exec({ args: ["sort"], stdio: [input, output, 2] });
@@ -19,7 +21,7 @@
 import { awaitChild } from "./container/children.ts";
 import { type Compiled, storePlan } from "./container/compile.ts";
 import { type CreateOptions, create } from "./container/create.ts";
-import { remove } from "./container/delete.ts";
+import { remove, removeOwn } from "./container/delete.ts";
 import { doesNotExist } from "./container/directory.ts";
 import type { ExecOptions } from "./container/exec-process.ts";
 import { holdMounts, releaseMounts } from "./container/held-mounts.ts";
@@ -74,7 +76,7 @@ export interface Child {
   waitSync(): Exit;
 }
 
-export interface Container extends Child {
+export interface Container extends Child, Disposable {
   readonly id: string;
   /** Runs the program. @throws KontenaError EXEC_* when the kernel refuses it, WRONG_STATUS when it was started before */
   start(): void;
@@ -96,6 +98,8 @@ export interface Container extends Child {
   processes(): number[];
   /** Removes the container; `force` ends its program first. @throws KontenaError WRONG_STATUS when it runs */
   delete(options?: { force?: boolean }): void;
+  /** The end of a block with `using`: ends its program and removes it, unless it is gone. Another one with its id is left alone. */
+  [Symbol.dispose](): void;
 }
 
 export interface Kontena {
@@ -182,7 +186,8 @@ export function open(options: Options = {}): Kontena {
   return {
     list: () => list(runtime),
     create(createOptions) {
-      const { id, pid, pidfd, compiled } = create(runtime, createOptions);
+      const created = create(runtime, createOptions);
+      const { id, pid, pidfd, compiled } = created;
       closeSync(pidfd);
       if (compiled.keep !== undefined) setImmediate(() => keepForOthers(runtime, compiled));
       let sample: (() => ContainerStats[]) | undefined;
@@ -207,6 +212,10 @@ export function open(options: Options = {}): Kontena {
         delete(deleteOptions) {
           releaseMounts();
           remove(runtime, id, deleteOptions);
+        },
+        [Symbol.dispose]() {
+          releaseMounts();
+          removeOwn(runtime, created);
         },
       };
     },

@@ -100,6 +100,33 @@ afterEach(() => {
 afterAll(() => rmSync(place, { recursive: true, force: true }));
 
 describe("a container", () => {
+  real(`is ended and removed where the block of its \`using\` ends, however that is${skipped}`, () => {
+    const made = bundle(["sleep", "1000"]);
+    const inBlock = (then: (container: Container) => void): string => {
+      using container = create(made);
+      container.start();
+      then(container);
+      return container.id;
+    };
+    const id = inBlock(() => {});
+    expect(leftovers()).toEqual(NOTHING);
+    const failing = () =>
+      inBlock(() => {
+        throw new Error("the block's");
+      });
+    expect(failing).toThrow("the block's");
+    expect(leftovers()).toEqual(NOTHING);
+    expect(children()).toEqual([]);
+    // Gone before, and its id is another one's.
+    let other: Container | undefined;
+    inBlock((container) => {
+      container.delete({ force: true });
+      other = create(made, container.id);
+    });
+    expect(other?.state()).toMatchObject({ status: "created" });
+    expect(kontena.list().map((state) => state.id)).not.toContain(id);
+  });
+
   real(`is created, started, waited for and deleted${skipped}`, async () => {
     const made = bundle("cat /proc/sys/kernel/hostname > /out/name; exit 3");
     const container = create(made);

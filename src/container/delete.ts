@@ -38,6 +38,22 @@ export function remove(runtime: Runtime, id: string, options: { force?: boolean 
   }
 }
 
+/** What its maker knows of a container. */
+interface Own {
+  id: string;
+  directory: string;
+  state: Pick<StoredState, "pid" | "startTime">;
+}
+
+/** Ends and removes a container for who has made it, unless somebody has done so already, and maybe made another one with its id. */
+export function removeOwn(runtime: Runtime, { id, directory, state }: Own): void {
+  try {
+    withLock(directory, id, () => removeLocked(runtime, directory, id, true, state));
+  } catch (error) {
+    if (!(error instanceof KontenaError && error.code === "NOT_FOUND")) throw error;
+  }
+}
+
 /** A create or a start that is under way holds the lock; without its init it ends by itself. */
 function endFirst(runtime: Runtime, id: string): void {
   const state = readState(directoryOf(runtime, id));

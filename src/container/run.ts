@@ -1,13 +1,12 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 
-import { KontenaError } from "../error.ts";
 import { SIGCHLD } from "../kernel/consts/signal.ts";
 import { closeSync } from "../kernel/fs.ts";
 import { ownDescriptors } from "./birth.ts";
 import { awaitChild, awaitSoon } from "./children.ts";
 import { type Compiled, compile, storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, createCompiled } from "./create.ts";
-import { removeLocked } from "./delete.ts";
+import { removeOwn } from "./delete.ts";
 import { withLock } from "./directory.ts";
 import { forwardSignals, heedChildren } from "./forward.ts";
 import { signalInit } from "./kill.ts";
@@ -94,15 +93,6 @@ function warnOfMemory(runtime: Runtime, { cgroup }: Container["state"]): void {
   if (told !== undefined) runtime.warn(told, { at: MEMORY_LIMIT });
 }
 
-/** Removes the container, unless somebody has done so already, and maybe made another one with its id. */
-function discardOwn(runtime: Runtime, { id, directory, state }: Container): void {
-  try {
-    withLock(directory, id, () => removeLocked(runtime, directory, id, true, state));
-  } catch (error) {
-    if (!(error instanceof KontenaError && error.code === "NOT_FOUND")) throw error;
-  }
-}
-
 /** What it waits for besides the program's end. */
 interface Waiting {
   /** Goes on until the program has ended. */
@@ -127,7 +117,7 @@ function startAndWait(
       listenAndLetGo(directory, state, options.notifySocket, container.pidfd),
     );
   } catch (error) {
-    discardOwn(runtime, container);
+    removeOwn(runtime, container);
     throw error;
   }
   // The program runs, and nobody waits for this.
@@ -138,7 +128,7 @@ function startAndWait(
   }
   const finish = ({ code }: Ended): number => {
     if (code === KILLED) warnOfMemory(runtime, state);
-    if (!options.keep) discardOwn(runtime, container);
+    if (!options.keep) removeOwn(runtime, container);
     return code;
   };
   const stop = notifier && loadNotify().watchForReady(runtime, notifier, container.pid);
@@ -146,7 +136,7 @@ function startAndWait(
   const soon = meanwhile === undefined && stop === undefined ? awaitSoon(container) : undefined;
   if (soon !== undefined) return finish(soon);
   return awaitLong(container, { meanwhile, stop }).then(finish, (error: unknown) => {
-    discardOwn(runtime, container);
+    removeOwn(runtime, container);
     throw error;
   });
 }
