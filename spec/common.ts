@@ -82,6 +82,8 @@ function integer64(min: bigint, max: bigint) {
 export const uint16 = integer(0, 65535);
 export const int32 = integer(-2147483648, 2147483647);
 export const uint32 = integer(0, 4294967295);
+/** A user's or a group's: 4294967295 is −1, by which chown(2) and setresuid(2) leave an id as it is. */
+export const id = integer(0, 4294967294);
 export const int64 = integer64(-9223372036854775808n, 9223372036854775807n);
 export const uint64 = integer64(0n, 18446744073709551615n);
 
@@ -99,6 +101,7 @@ export const optional = {
   uint16: v.exactOptional(uint16),
   int32: v.exactOptional(int32),
   uint32: v.exactOptional(uint32),
+  id: v.exactOptional(id),
   int64: v.exactOptional(int64),
   uint64: v.exactOptional(uint64),
 } as const;

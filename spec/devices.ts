@@ -32,8 +32,8 @@ export const DeviceSchema = v.object({
   /** Permissions, in decimal; may have file type bits on top, which mean nothing. */
   fileMode: v.exactOptional(fileMode),
   /** Owner inside the container. */
-  uid: optional.uint32,
+  uid: optional.id,
   /** Group inside the container. */
-  gid: optional.uint32,
+  gid: optional.id,
 });
 export type Device = v.InferOutput<typeof DeviceSchema>;

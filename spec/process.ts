@@ -1,6 +1,6 @@
 /** config.md, "Process": the program that the container runs, and what it is given. */
 import * as v from "valibot";
-import { integer, optional, text, textLike, uint32, uint64 } from "./common.ts";
+import { id, integer, optional, text, textLike, uint64 } from "./common.ts";
 
 /** The resources of getrlimit(2). */
 export const RLIMIT_TYPES = [
@@ -34,13 +34,13 @@ export type Rlimit = v.InferOutput<typeof RlimitSchema>;
 
 export const UserSchema = v.object({
   /** User id inside the container; 0 when absent. */
-  uid: optional.uint32,
+  uid: optional.id,
   /** Group id inside the container; 0 when absent. */
-  gid: optional.uint32,
+  gid: optional.id,
   /** File mode creation mask, in decimal: 18 is octal 022. Left as it is when absent. */
   umask: optional.uint32,
   /** Supplementary groups inside the container. */
-  additionalGids: v.exactOptional(v.array(uint32)),
+  additionalGids: v.exactOptional(v.array(id)),
   /** For Windows only. */
   username: optional.text,
 });

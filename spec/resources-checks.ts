@@ -3,10 +3,18 @@ import type { Problem } from "./common.ts";
 import { inside } from "./problems.ts";
 import type { Resources } from "./resources.ts";
 
-/** "Allowed Device list": the type is a, c or b, the access made of r, w and m. */
+/** The greatest numbers that a device of Linux can have (MINORBITS, linux/kdev_t.h). */
+const MOST = { major: 4095, minor: 1048575 } as const;
+
+/** "Allowed Device list": the type is a, c or b, the access made of r, w and m; a negative number means any. */
 export function deviceRulesAreKnown({ devices = [] }: Resources): Problem[] {
-  return devices.flatMap(({ type, access }, index) => {
+  return devices.flatMap(({ type, access, ...numbers }, index) => {
     const problems: Problem[] = [];
+    for (const part of ["major", "minor"] as const)
+      if ((numbers[part] ?? 0) > MOST[part]) {
+        const message = `expected an integer up to ${MOST[part]}, received ${numbers[part]}`;
+        problems.push({ at: `devices[${index}].${part}`, message });
+      }
     // Engines written in Go write an unset string as "".
     if (type && !["a", "c", "b"].includes(type)) {
       problems.push({ at: `devices[${index}].type`, message: `expected one of a, c, b; received "${type}"` });

@@ -22,10 +22,10 @@ import { awaitChild } from "./container/children.ts";
 import { type Compiled, storePlan } from "./container/compile.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove, removeOwn } from "./container/delete.ts";
-import { doesNotExist } from "./container/directory.ts";
+import { doesNotExist, isOwnContainer } from "./container/directory.ts";
 import type { ExecOptions } from "./container/exec-process.ts";
 import { holdMounts, releaseMounts } from "./container/held-mounts.ts";
-import { kill, signalThrough } from "./container/kill.ts";
+import { notRunning, signalOwn, signalThrough } from "./container/kill.ts";
 import { list } from "./container/list.ts";
 import { pause, resume } from "./container/pause.ts";
 import { processes } from "./container/ps.ts";
@@ -34,7 +34,7 @@ import { start } from "./container/start.ts";
 import { type ContainerState, state } from "./container/state.ts";
 import type { ContainerStats } from "./container/stats.ts";
 import type { Resources } from "./container/update.ts";
-import { onEnd, reap } from "./container/wait.ts";
+import { onEnd, reapAmongOthers } from "./container/wait.ts";
 import { KontenaError } from "./error.ts";
 import { closeSync, existsSync } from "./kernel/fs.ts";
 
@@ -118,7 +118,7 @@ const forStats = () => require("./container/stats.ts") as typeof import("./conta
 function reapWithMountsHeld(pid: number): void {
   holdMounts(pid);
   try {
-    reap(pid, false);
+    reapAmongOthers(pid);
   } finally {
     setImmediate(releaseMounts);
   }
@@ -128,7 +128,7 @@ function reapWithMountsHeld(pid: number): void {
 function endOf(
   pid: number,
   name: string,
-  waitFor: (pid: number) => void = (child) => reap(child, false),
+  waitFor: (pid: number) => void = reapAmongOthers,
 ): Pick<Child, "wait" | "waitSync"> {
   let exit: Exit | undefined;
   let waiting: Promise<Exit> | undefined;
@@ -191,27 +191,56 @@ export function open(options: Options = {}): Kontena {
       closeSync(pidfd);
       if (compiled.keep !== undefined) setImmediate(() => keepForOthers(runtime, compiled));
       let sample: (() => ContainerStats[]) | undefined;
+      /** Its id may be another container's by now. */
+      const checkOwn = () => {
+        if (!isOwnContainer(created)) throw doesNotExist(id);
+      };
       return {
         id,
         pid,
         ...endOf(pid, `container ${id}`, reapWithMountsHeld),
-        start: () => start(runtime, id),
-        state: () => state(runtime, id),
-        kill: (signal) => kill(runtime, id, signal),
-        exec: (execOptions) => exec(runtime, id, execOptions),
-        update: (resources) => forUpdates().update(runtime, id, resources),
+        start() {
+          checkOwn();
+          start(runtime, id);
+        },
+        state() {
+          checkOwn();
+          return state(runtime, id);
+        },
+        kill(signal) {
+          if (!signalOwn(created.state, signal)) throw notRunning();
+        },
+        exec(execOptions) {
+          checkOwn();
+          return exec(runtime, id, execOptions);
+        },
+        update(resources) {
+          checkOwn();
+          forUpdates().update(runtime, id, resources);
+        },
         stats() {
+          checkOwn();
           sample ??= forStats().openStats(runtime, { ids: [id] });
           const [now] = sample();
           if (now === undefined) throw doesNotExist(id);
           return now;
         },
-        pause: () => pause(runtime, id),
-        resume: () => resume(runtime, id),
-        processes: () => processes(runtime, id),
+        pause() {
+          checkOwn();
+          pause(runtime, id);
+        },
+        resume() {
+          checkOwn();
+          resume(runtime, id);
+        },
+        processes() {
+          checkOwn();
+          return processes(runtime, id);
+        },
         delete(deleteOptions) {
           releaseMounts();
-          remove(runtime, id, deleteOptions);
+          if (isOwnContainer(created)) remove(runtime, id, deleteOptions);
+          else if (!deleteOptions?.force) throw doesNotExist(id);
         },
         [Symbol.dispose]() {
           releaseMounts();

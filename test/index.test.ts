@@ -127,6 +127,49 @@ describe("a container", () => {
     expect(kontena.list().map((state) => state.id)).not.toContain(id);
   });
 
+  real(`ends although what exec added to it has ended and isn't waited for${skipped}`, async () => {
+    const made = bundle(["sleep", "1000"]);
+    const withExec = (args: string[]) => {
+      const container = create(made);
+      container.start();
+      return { container, child: container.exec({ args }) };
+    };
+    const forced = withExec(["sleep", "1000"]);
+    forced.container.delete({ force: true });
+    expect(forced.child.waitSync()).toEqual({ code: 137, signal: 9 });
+    const waited = withExec(["true"]);
+    while (!readFileSync(`/proc/${waited.child.pid}/stat`, "utf8").includes(") Z ")) Bun.sleepSync(1);
+    waited.container.kill(9);
+    expect(await waited.container.wait()).toEqual({ code: 137, signal: 9 });
+    expect(await waited.child.wait()).toEqual({ code: 0 });
+    const held = withExec(["sleep", "1000"]);
+    held.container.kill(9);
+    expect(held.container.waitSync()).toEqual({ code: 137, signal: 9 });
+    expect(children().length).toBeLessThanOrEqual(1);
+    held.child.waitSync();
+    expect(children()).toEqual([]);
+  });
+
+  real(`is never taken for another one that has its id${skipped}`, () => {
+    const made = bundle(["sleep", "1000"]);
+    const one = create(made);
+    one.delete({ force: true });
+    const other = create(made, one.id);
+    other.start();
+    expect(errorOf(() => one.kill(9)).code).toBe("WRONG_STATUS");
+    for (const act of [
+      () => one.start(),
+      () => one.state(),
+      () => one.exec({ args: ["true"] }),
+      () => one.pause(),
+      () => one.processes(),
+      () => one.delete(),
+    ])
+      expect(errorOf(act).code).toBe("NOT_FOUND");
+    one.delete({ force: true });
+    expect(other.state().status).toBe("running");
+  });
+
   real(`is created, started, waited for and deleted${skipped}`, async () => {
     const made = bundle("cat /proc/sys/kernel/hostname > /out/name; exit 3");
     const container = create(made);

@@ -1,6 +1,6 @@
 /** Waiting for children without stopping the event loop: SIGCHLD tells that one may have ended. */
 import { KontenaError } from "../error.ts";
-import { type Ended, endedChild, onEnd, poll, reap } from "./wait.ts";
+import { type Ended, onEnd, poll, reap, reapEnded } from "./wait.ts";
 
 /** Children that are waited for, and whom to tell when there is nothing to wait for. */
 const waiting = new Map<number, (reason: KontenaError) => void>();
@@ -18,25 +18,14 @@ function lookAt(pid: number): void {
 }
 
 function lookAtAll(): void {
+  reapEnded();
   for (const pid of waiting.keys()) lookAt(pid);
-}
-
-/** A signal tells of one end as a rule, among the thousands of children that a program may wait for. */
-function look(): void {
-  for (let pid = endedChild(); pid !== undefined; pid = endedChild()) {
-    // Somebody else's child, Bun's own say, isn't reaped here, and stays the one that is told of.
-    if (!waiting.has(pid)) {
-      lookAtAll();
-      return;
-    }
-    lookAt(pid);
-  }
 }
 
 function forget(pid: number): void {
   waiting.delete(pid);
   if (waiting.size > 0) return;
-  process.off("SIGCHLD", look);
+  process.off("SIGCHLD", reapEnded);
   clearInterval(keepAlive);
 }
 
@@ -60,7 +49,7 @@ export function awaitSoon({ pid, pidfd }: { pid: number; pidfd: number }): Ended
 export function awaitChild(pid: number): Promise<Ended> {
   return new Promise((resolve, reject) => {
     if (waiting.size === 0) {
-      process.on("SIGCHLD", look);
+      process.on("SIGCHLD", reapEnded);
       keepAlive = setInterval(lookAtAll, LOST_SIGNAL_MS);
     }
     waiting.set(pid, reject);
@@ -68,6 +57,7 @@ export function awaitChild(pid: number): Promise<Ended> {
       forget(pid);
       resolve(ended);
     });
-    lookAt(pid);
+    reapEnded();
+    if (waiting.has(pid)) lookAt(pid);
   });
 }

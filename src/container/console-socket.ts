@@ -111,8 +111,14 @@ const TURN_MS = 100;
 /**
  * Passes everything between this process's terminal and the program's, until `ended` is over or nobody holds the program's
  * end. This process's terminal is raw meanwhile, its size is the program's, and it is as it was at the end, however that comes.
+ * The program's is hung up then, so that nothing waits for a reader for ever.
+ * @throws KontenaError when nobody reads what this process writes
  */
-export async function passThrough(master: number, ended: Promise<unknown>): Promise<void> {
+export async function passThrough(
+  master: number,
+  ended: Promise<unknown>,
+  { close }: Pick<Descriptors, "close">,
+): Promise<void> {
   const follow = () => resize(master);
   let isOver = false;
   const over = () => {
@@ -127,6 +133,7 @@ export async function passThrough(master: number, ended: Promise<unknown>): Prom
   } finally {
     restore();
     process.off("SIGWINCH", follow);
+    close(master);
   }
 }
 
@@ -153,7 +160,14 @@ async function copy(master: number, isOver: () => boolean): Promise<void> {
   }
 }
 
-/** One piece of the program's output; false when there will be no more. */
+/** @param errno of the write */
+const nobodyReads = (errno = "EIO") =>
+  new KontenaError("PROCESS_FAILED", "the program's output can't be passed on: nobody reads it any more", {
+    at: "process.terminal",
+    ...{ syscall: "write", errno },
+  });
+
+/** One piece of the program's output; false when there will be no more. @throws KontenaError when this one can't be written */
 function forward(master: number, chunk: Uint8Array): boolean {
   const got = rawSyscall("read", master, chunk, chunk.length);
   if (got === -ERRNO.EAGAIN || got === -ERRNO.EINTR) return true;
@@ -165,7 +179,7 @@ function forward(master: number, chunk: Uint8Array): boolean {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code === "EAGAIN") Bun.sleepSync(1);
-      else if (code !== "EINTR") return false;
+      else if (code !== "EINTR") throw nobodyReads(code);
     }
   }
   return true;

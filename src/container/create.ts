@@ -76,6 +76,7 @@ function firstState(options: CreateOptions, prepared: Compiled): StoredState {
     created: new Date().toISOString(),
     owner: input.host.uid,
     ...(hasAny(Object.values(bundle.config.hooks ?? {}), (list) => list.length > 0) ? { hooks: true } : {}),
+    ...(bundle.config.linux?.seccomp === undefined ? {} : { filtered: true }),
     ...(input.noNewKeyring ? { noNewKeyring: true } : {}),
     ...(input.noPivot || !hasNamespace(input.config, "mount") ? { chroot: true } : {}),
   };

@@ -42,7 +42,7 @@ export function remove(runtime: Runtime, id: string, options: { force?: boolean 
 interface Own {
   id: string;
   directory: string;
-  state: Pick<StoredState, "pid" | "startTime">;
+  state: StoredState;
 }
 
 /** Ends and removes a container for who has made it, unless somebody has done so already, and maybe made another one with its id. */

@@ -62,6 +62,8 @@ export interface StoredState {
   chroot?: true;
   /** There when the config has hooks. */
   hooks?: true;
+  /** There when the program has a seccomp filter, which may make its execve the end. */
+  filtered?: true;
   /** There when the container has the session keyring of its creator. */
   noNewKeyring?: true;
 }
@@ -123,6 +125,18 @@ export function isRoot(root: string): boolean {
     path: root,
     hint: "it has to belong to the caller, with mode 0700; --root names another place",
   });
+}
+
+/** Whether the container there is still the one that was made as `own`: another may have its id by now. */
+export function isOwnContainer({
+  directory,
+  state: own,
+}: {
+  directory: string;
+  state: StoredState;
+}): boolean {
+  const now = readState(directory);
+  return now?.pid === own.pid && now.startTime === own.startTime;
 }
 
 /** Replaces state.json as a whole: a reader sees the old one or the new one. */

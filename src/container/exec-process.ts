@@ -1,6 +1,8 @@
 /** What `exec` runs: its options, and the process that they make of the container's own. */
 import type { Config } from "../../spec/config.ts";
 import type { Process } from "../../spec/process.ts";
+import { KontenaError } from "../error.ts";
+import { isAbsolute } from "../path.ts";
 import type { ConsoleOptions } from "./console-socket.ts";
 import type { Stdio } from "./stdio.ts";
 
@@ -41,8 +43,12 @@ export function processOf(config: Config, options: ExecOptions): Process {
   const { args, cwd, env = [], user, additionalGids, capabilities = [], noNewPrivileges } = options;
   const merged: Process = { ...own };
   if (args.length > 0) merged.args = [...args];
-  if (cwd !== undefined) merged.cwd = cwd;
-  if (env.length > 0) merged.env = [...(own.env ?? []), ...env];
+  if (cwd !== undefined) {
+    if (!isAbsolute(cwd))
+      throw new KontenaError("USAGE", `exec: the working directory "${cwd}" isn't an absolute path`);
+    merged.cwd = cwd;
+  }
+  if (env.length > 0) merged.env = withVariables(own.env ?? [], env);
   if (user !== undefined || additionalGids !== undefined) {
     const { additionalGids: groups, ...rest } = own.user ?? {};
     const kept = additionalGids ?? groups;
@@ -59,6 +65,14 @@ export function processOf(config: Config, options: ExecOptions): Process {
   if (size !== undefined && options.process?.consoleSize === undefined)
     merged.consoleSize = { height: size.rows, width: size.columns };
   return merged;
+}
+
+const nameOf = (variable: string) => variable.slice(0, variable.indexOf("="));
+
+/** Each name once: of two, getenv(3) takes the first, and a shell the last. */
+function withVariables(own: readonly string[], added: readonly string[]): string[] {
+  const names = new Map(added.map((variable) => [nameOf(variable), variable]));
+  return [...own.filter((variable) => !names.has(nameOf(variable))), ...names.values()];
 }
 
 const SETS = ["bounding", "permitted", "effective", "inheritable", "ambient"] as const;

@@ -86,7 +86,7 @@ async function execInteractive(runtime: Runtime, id: string, options: ExecOption
     return await executeAndWait(
       runtime,
       () => execute(runtime, id, interactive),
-      (ended) => passThrough(receiveMaster(foreground, descriptors), ended),
+      (ended) => passThrough(receiveMaster(foreground, descriptors), ended, descriptors),
     );
   } finally {
     descriptors.closeAll();

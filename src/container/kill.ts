@@ -18,7 +18,7 @@ import { isAlive } from "./task.ts";
 const loadProcesses = () => require("./processes.ts") as typeof import("./processes.ts");
 
 /** The words that engines take for "it is gone already". */
-function notRunning(): KontenaError {
+export function notRunning(): KontenaError {
   return new KontenaError("WRONG_STATUS", "container not running");
 }
 
@@ -41,9 +41,12 @@ export function kill(runtime: Runtime, id: string, signal: number, options: { al
     return;
   }
   if (state === undefined || !hasProcess(statusOf(directory, state))) throw notRunning();
-  const isThere = signal === SIGKILL ? killInit(state) : signalInit(state, signal);
-  if (!isThere) throw notRunning();
+  if (!signalOwn(state, signal)) throw notRunning();
 }
+
+/** A signal to init; false when it is gone. */
+export const signalOwn = (state: StoredState, signal: number): boolean =>
+  signal === SIGKILL ? killInit(state) : signalInit(state, signal);
 
 /** SIGKILL to init, frozen or not; false when init is gone. */
 export function killInit(state: StoredState): boolean {

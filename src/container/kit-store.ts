@@ -5,10 +5,8 @@
  *     <root>/@plans/kit-BUILD-SHAPE   the kit's three parts, and the rest as JSON
  */
 import type { Kit, Shape } from "../init/loader.ts";
-import { readBytes } from "../kernel/files.ts";
 import { mkdirSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
-import { isRoot } from "./directory.ts";
 import {
   buildOf,
   KIT,
@@ -16,6 +14,7 @@ import {
   type KitParts,
   keep,
   putTogether,
+  readKept,
   STORE,
   takeApart,
 } from "./plan-store.ts";
@@ -45,13 +44,11 @@ export function kitOf(runtime: Runtime, shape: Shape): Kit {
   return kit;
 }
 
-/** It is code that this process runs: from a directory that is this user's, or root's, and nobody else's. */
+/** It is code that this process runs: from a file that is this user's, or root's, and nobody else's. */
 function readKit(runtime: Runtime, name: string): Kit | undefined {
   if (buildOf() === undefined) return undefined;
   try {
-    const directory = join(runtime.root, STORE);
-    if (!isRoot(runtime.root) || !isRoot(directory)) return undefined;
-    const stored = readBytes(join(directory, name));
+    const stored = readKept(runtime, name);
     const sections = stored && splitSections(stored, SECTIONS);
     if (sections === undefined) return undefined;
     const [code, list, init, json] = sections as [...KitParts, Uint8Array];

@@ -14,10 +14,11 @@
 import { mayRound, parseJson, stringifyJson } from "../../spec/json.ts";
 import type { Asked } from "../cgroup/asked.ts";
 import type { Kit } from "../init/loader.ts";
-import { readBytes, readPiece, readText } from "../kernel/files.ts";
+import { readOwnBytes } from "../kernel/files.ts";
 import { mkdirSync, readdirSync, renameSync, rmSync, statSync, writeFileSync } from "../kernel/fs.ts";
 import { basename, join } from "../path.ts";
 import type { Remembered } from "./compile.ts";
+import { isRoot } from "./directory.ts";
 import type { KnownCalls } from "./failure.ts";
 import type { Runtime } from "./runtime.ts";
 import { joinSections, splitSections } from "./sections.ts";
@@ -117,7 +118,7 @@ export function keepPlan(runtime: Runtime, key: string, plan: Remembered): void 
 /** Whether this plan was to be kept before; from now on it was. */
 function wasSeen(directory: string, name: string): boolean {
   const path = join(directory, SEEN);
-  const names = (readPiece(path) ?? "").split("\n");
+  const names = textOf(readOwnBytes(path)).split("\n");
   if (names.includes(name)) return true;
   keep(path, [...names.slice(1 - MOST_SEEN), name].join("\n"));
   return false;
@@ -146,16 +147,29 @@ function makeRoom(directory: string): void {
   for (const name of names) if (!stays(name)) rmSync(join(directory, name), { force: true });
 }
 
+const textOf = (bytes: Uint8Array | undefined): string => new TextDecoder().decode(bytes);
+
+/**
+ * What is kept will be executed, and is looked for before anybody has looked at the root: so directories and file have to be the
+ * caller's, or root's. @throws KontenaError STATE_INVALID
+ */
+export function readKept(runtime: Pick<Runtime, "root">, name: string): Uint8Array | undefined {
+  const directory = join(runtime.root, STORE);
+  return isRoot(runtime.root) && isRoot(directory) ? readOwnBytes(join(directory, name)) : undefined;
+}
+
 /** Empty when the file is gone: the error is less exact then. */
 function readCalls(path: string): KnownCalls {
   try {
-    return JSON.parse(readText(path)) as KnownCalls;
+    return JSON.parse(textOf(readOwnBytes(path))) as KnownCalls;
   } catch {
     return {};
   }
 }
 
-/** The plan that was made of this text, if it is whole: one that can't be read is made anew. */
+/**
+ * The plan that was made of this text, if it is whole: one that can't be read is made anew.
+ */
 export function readPlan(runtime: Runtime, key: string): Remembered | undefined {
   if (buildOf() === undefined) return undefined;
   try {
@@ -168,7 +182,7 @@ export function readPlan(runtime: Runtime, key: string): Remembered | undefined 
 
 function read(runtime: Runtime, key: string): Remembered | undefined {
   const path = planPath(runtime, key);
-  const stored = readBytes(path);
+  const stored = readKept(runtime, basename(path));
   if (stored === undefined) return undefined;
   const sections = splitSections(stored, SECTIONS);
   if (sections === undefined) throw new RangeError(`${path} is cut off`);

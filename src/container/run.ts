@@ -7,13 +7,14 @@ import { awaitChild, awaitSoon } from "./children.ts";
 import { type Compiled, compile, storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, createCompiled } from "./create.ts";
 import { removeOwn } from "./delete.ts";
-import { withLock } from "./directory.ts";
+import { readState, withLock } from "./directory.ts";
 import { forwardSignals, heedChildren } from "./forward.ts";
 import { signalInit } from "./kill.ts";
 import { killedForMemory, MEMORY_LIMIT } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
-import { listenAndLetGo } from "./start.ts";
+import { checkCreated, listenAndLetGo } from "./start.ts";
+import { statusOf } from "./state.ts";
 import type { Ended } from "./wait.ts";
 
 export interface RunOptions extends CreateOptions {
@@ -73,7 +74,7 @@ async function runInteractive(runtime: Runtime, options: RunOptions, compiled: C
     try {
       return await startAndWait(runtime, container, options, () => {
         const master = receiveMaster(foreground, descriptors);
-        return (ended) => passThrough(master, ended);
+        return (ended) => passThrough(master, ended, descriptors);
       });
     } finally {
       stop();
@@ -101,6 +102,14 @@ interface Waiting {
   stop?: (() => void) | undefined;
 }
 
+/** Somebody may have been faster, as the lock was free since create: a container that `start` has started is waited for all the same. */
+function letGo({ id, directory, pidfd }: Container, notifySocket: string | undefined): Notifier | undefined {
+  const state = readState(directory);
+  if (statusOf(directory, state) === "running") return undefined;
+  checkCreated(directory, id, state);
+  return listenAndLetGo(directory, state, notifySocket, pidfd);
+}
+
 /** `attach` is called before the program runs. */
 function startAndWait(
   runtime: Runtime,
@@ -113,9 +122,7 @@ function startAndWait(
   let meanwhile: Waiting["meanwhile"];
   try {
     meanwhile = attach?.();
-    notifier = withLock(directory, id, () =>
-      listenAndLetGo(directory, state, options.notifySocket, container.pidfd),
-    );
+    notifier = withLock(directory, id, () => letGo(container, options.notifySocket));
   } catch (error) {
     removeOwn(runtime, container);
     throw error;

@@ -1,7 +1,7 @@
 /** What every command needs: where states are kept, and whom to tell. */
 
 import { readText } from "../kernel/files.ts";
-import { join } from "../path.ts";
+import { join, resolve } from "../path.ts";
 
 export interface RuntimeOptions {
   /** Directory of the containers' states; the default depends on the user. */
@@ -47,7 +47,7 @@ export function openRuntime(options: RuntimeOptions): Runtime {
   const rootless = asked === "auto" ? process.geteuid?.() !== 0 : asked === "true";
   const defaultFor = () => defaultRoot(asked === "auto" ? isUserOnHost() : rootless);
   return {
-    root: options.root ?? defaultFor(),
+    root: options.root === undefined ? defaultFor() : resolve(options.root),
     cgroupManager: options.cgroupManager ?? "cgroupfs",
     rootless,
     makesMany: options.makesMany ?? false,

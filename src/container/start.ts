@@ -60,7 +60,7 @@ export function start(runtime: Runtime, id: string, notifySocket?: string): void
 }
 
 /** @throws KontenaError WRONG_STATUS, or why init isn't there any more */
-function checkCreated(
+export function checkCreated(
   directory: string,
   id: string,
   state: StoredState | undefined,
@@ -190,11 +190,19 @@ function failureOf(
   return reachedExecve(head) && !diedAsInit(state, pidfd) ? undefined : died("", state.pid);
 }
 
-/** Whether it has ended with init's name. */
-function diedAsInit({ pid, startTime }: StoredState, pidfd: number): boolean {
-  if (poll([pidfd], 0).length === 0) return false;
-  const stat = readStat(pid);
-  return stat?.startTime === startTime && stat.name === INIT_NAME;
+/** A process that ends has closed its descriptors some time before its end is told; one that executes has, before its new name is. */
+const ENDING_MS = 1000;
+
+/** Whether it has ended with init's name. With a filter, by which its execve may have been the end, an end under way is waited for. */
+function diedAsInit({ pid, startTime, filtered }: StoredState, pidfd: number): boolean {
+  const isInit = () => {
+    const stat = readStat(pid);
+    return stat?.startTime === startTime && stat.name === INIT_NAME;
+  };
+  let hasEnded = poll([pidfd], 0).length > 0;
+  for (let i = 0; filtered && !hasEnded && i < ENDING_MS && isInit(); i++)
+    hasEnded = poll([pidfd], 1).length > 0;
+  return hasEnded && isInit();
 }
 
 /** Undefined when init is gone. */

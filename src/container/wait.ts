@@ -60,15 +60,50 @@ const WNOWAIT = 0x1000000;
 /** siginfo_t (asm-generic/siginfo.h): 128 bytes, si_pid at 16 where pointers have 64 bits. */
 const SIGINFO = { size: 128, pid: 16 } as const;
 
-/** One of the children of this process that have ended and aren't reaped, whoever made it; it stays one (waitid(2), WNOWAIT). */
-export function endedChild(): number | undefined {
+/**
+ * One of the children of this process that have ended and aren't reaped, whoever made it; it stays one (waitid(2), WNOWAIT).
+ * Unless `noHang`, waits for one to end.
+ */
+export function endedChild(noHang: boolean): number | undefined {
   const info = new Uint8Array(SIGINFO.size);
   for (;;) {
-    const got = rawSyscall("waitid", P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT, 0);
+    const got = rawSyscall("waitid", P_ALL, 0, info, WEXITED | WNOWAIT | (noHang ? WNOHANG : 0), 0);
     if (got === -ERRNO.EINTR) continue;
     const pid = got < 0 ? 0 : new DataView(info.buffer).getInt32(SIGINFO.pid, true);
     return pid === 0 ? undefined : pid;
   }
+}
+
+/**
+ * Reaps all children that have ended and whose end somebody here wants to know. A process that `exec` has added is such a child,
+ * in the container's pid namespace, whose init can't end while it is a zombie: so no wait for an init may leave it one.
+ */
+export function reapEnded(): void {
+  for (let pid = endedChild(true); pid !== undefined; pid = endedChild(true)) {
+    if (listeners.has(pid)) {
+      reap(pid, true);
+      continue;
+    }
+    // Somebody else's child, Bun's own say, isn't reaped here, and stays the one that is told of.
+    for (const known of [...listeners.keys()]) reap(known, true);
+    return;
+  }
+}
+
+/** How long somebody else's ended child, which can't be waited past, keeps an end from being seen. */
+const TURN_MS = 5;
+
+/** Waits until a child has ended and reaps it, and meanwhile the others that somebody here wants to know of. */
+export function reapAmongOthers(pid: number): void {
+  const isAlone = () => listeners.size === 0 || (listeners.size === 1 && listeners.has(pid));
+  while (!isAlone()) {
+    const ended = endedChild(false);
+    if (ended === undefined) return;
+    if (!listeners.has(ended)) Bun.sleepSync(TURN_MS);
+    reapEnded();
+    if (!listeners.has(pid)) return;
+  }
+  reap(pid, false);
 }
 
 export interface Readiness {
@@ -129,12 +164,16 @@ export function endInit(pid: number, pidfd: number): Ended | undefined {
 
 /** A process in an uninterruptible call outlives SIGKILL: after `milliseconds` that is an error. */
 export function awaitEnd(pidfd: number, milliseconds: number): void {
-  if (poll([pidfd], milliseconds).length === 0)
-    throw new KontenaError(
-      "INIT_DIED",
-      "the container's process doesn't die: it waits for a device or a file system",
-      {
-        hint: "see /proc/PID/stack of the process",
-      },
-    );
+  const end = Date.now() + milliseconds;
+  let left = milliseconds;
+  do {
+    if (poll([pidfd], listeners.size > 0 ? Math.min(left, TURN_MS) : left).length > 0) return;
+    reapEnded();
+    left = end - Date.now();
+  } while (left > 0);
+  throw new KontenaError(
+    "INIT_DIED",
+    "the container's process doesn't die: it waits for a device or a file system",
+    { hint: "see /proc/PID/stack of the process" },
+  );
 }

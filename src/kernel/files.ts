@@ -2,7 +2,7 @@
 
 import { mapped } from "../lists.ts";
 import { AT_FDCWD, O } from "./consts/fcntl.ts";
-import { existsSync, readFileSync } from "./fs.ts";
+import { closeSync, fstatSync, readFileSync } from "./fs.ts";
 import { rawSyscall } from "./libc.ts";
 
 /** The text of a file. @throws FileError */
@@ -25,9 +25,27 @@ export function readPiece(path: string): string | undefined {
   return got < 0 ? undefined : new TextDecoder().decode(piece.subarray(0, got));
 }
 
-/** The bytes of a file of its own memory; undefined when there is none. No exception for that: one costs as much as the read. */
-export function readBytes(path: string): Uint8Array | undefined {
-  return existsSync(path) ? readFileSync(path) : undefined;
+/** Whether nobody but the caller and root can have written it. */
+export const isOwn = ({ uid, mode }: { uid: number; mode: number }): boolean =>
+  (uid === 0 || uid === process.geteuid?.()) && (mode & 0o022) === 0;
+
+/** More than any file has that this program keeps. */
+const MOST_KEPT_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The bytes of a file that nobody but the caller and root can have written: the descriptor is asked, so what the path leads to by
+ * then doesn't matter. Undefined for any other, and when there is none. No exception for that: one costs as much as the read.
+ */
+export function readOwnBytes(path: string): Uint8Array | undefined {
+  if (path.includes("\0")) return undefined;
+  const fd = rawSyscall("openat", AT_FDCWD, path, O.O_RDONLY | O.O_NOFOLLOW | O.O_NONBLOCK | O.O_CLOEXEC, 0);
+  if (fd < 0) return undefined;
+  try {
+    const stat = fstatSync(fd);
+    return stat.isFile() && isOwn(stat) && stat.size <= MOST_KEPT_BYTES ? readFileSync(fd) : undefined;
+  } finally {
+    closeSync(fd);
+  }
 }
 
 /** The error number's name (`ENOENT`) in what the functions of fs.ts throw; EIO for what has none. */

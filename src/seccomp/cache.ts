@@ -4,7 +4,7 @@
  * the hash of its own bytes. Nothing here is a reason to fail: what can't be read is compiled again.
  */
 
-import { codeOf } from "../kernel/files.ts";
+import { codeOf, isOwn } from "../kernel/files.ts";
 import {
   closeSync,
   constants,
@@ -53,9 +53,6 @@ export function readProgram(directory: string, name: string): Uint8Array | undef
     closeSync(fd);
   }
 }
-
-const isOwn = ({ uid, mode }: { uid: number; mode: number }): boolean =>
-  (uid === 0 || uid === process.geteuid?.()) && (mode & 0o022) === 0;
 
 /** Keeps a program, whole or not at all; the oldest makes room. */
 export function keepProgram(directory: string, name: string, program: Uint8Array): void {

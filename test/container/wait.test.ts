@@ -58,14 +58,14 @@ describe("the end of a child", () => {
     const pidfd = openPidfd(other.pid);
     awaitEnd(pidfd, 5000);
     closeSync(pidfd);
-    expect(endedChild()).toBe(other.pid);
+    expect(endedChild(true)).toBe(other.pid);
     own.go();
     expect((await ends[0])?.code).toBe(7);
     last.go();
     expect((await ends[1])?.code).toBe(8);
-    expect(endedChild()).toBe(other.pid);
+    expect(endedChild(true)).toBe(other.pid);
     expect(reap(other.pid, true)).toMatchObject({ code: 6 });
-    expect(endedChild()).toBeUndefined();
+    expect(endedChild(true)).toBeUndefined();
     endAll();
   });
 

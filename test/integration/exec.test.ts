@@ -95,6 +95,24 @@ test("the options change the user, the environment, the directory and the rights
   expect([BigInt(`0x${own.CapEff}`) & 1n, BigInt(`0x${more.CapEff}`) & 1n]).toEqual([0n, 1n]);
 });
 
+test("a variable of --env is there once, in the place of the container's own", () => {
+  const b = running({ patch: (c) => c.process.env?.push("TZ=UTC", "FOO=a") });
+  const { stdout } = box.kontena(["exec", "-e", "TZ=XXX-5", "-e", "FOO=b", "-e", "FOO=c", b.id, "env"]);
+  expect(stdout.split("\n").filter((line) => /^(TZ|FOO)=/.test(line))).toEqual(["TZ=XXX-5", "FOO=c"]);
+});
+
+test("options that can't be meant are refused: a relative directory, a user of three parts", () => {
+  const b = running();
+  for (const options of [
+    ["--cwd", "rel"],
+    ["--user", "1:2:3"],
+  ]) {
+    const { status, stderr } = box.kontena(["exec", ...options, b.id, "true"]);
+    expect(status).toBe(255);
+    expect(stderr).toContain(options[1] as string);
+  }
+});
+
 test("a process of a file is taken as it is, in the place of the container's own", () => {
   const b = running();
   const file = join(box.directory, "process.json");

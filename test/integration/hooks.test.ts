@@ -281,3 +281,16 @@ test("nor for a startContainer hook that doesn't end", async () => {
   expect(box.kontena(["delete", "--force", b.id])).toMatchObject({ status: 0, stderr: "" });
   expect(await starting.exited).toBe(1);
 });
+
+test("a start that comes while run makes the container is as good as run's own", async () => {
+  const b = box.bundle({
+    args: "sleep 0.3; exit 7",
+    patch: (c, directory) => add(c, "createRuntime", script(directory, "sleep 0.5")),
+  });
+  const run = box.spawn(["run", "--bundle", b.directory, b.id]);
+  await until("create is under way", () => existsSync(join(box.root, b.id, "state.json")));
+  const { status, stderr } = box.kontena(["start", b.id]);
+  if (status !== 0) expect(stderr).toContain("cannot start a container in the");
+  expect(await run.exited).toBe(7);
+  expect(run.errors()).toBe("");
+});

@@ -244,3 +244,18 @@ test("six runs at once don't disturb one another", async () => {
   expect(await Promise.all(running.map((r) => r.exited))).toEqual([0, 1, 2, 3, 4, 5]);
   expect(running.map((r) => r.output())).toEqual([0, 1, 2, 3, 4, 5].map((i) => `${i}\n`));
 });
+
+test("a terminal whose output nobody reads any more hangs up: run ends, and so does the program", () => {
+  const b = box.bundle({
+    args: "while :; do echo y; done",
+    patch: (config) => {
+      config.process.terminal = true;
+    },
+  });
+  const { stdout, stderr } = shell(`timeout 20 ${inShell(b)} | head -n 1`);
+  expect(stdout).toBe("y\r\n");
+  expect(stderr).toContain(
+    "process.terminal: the program's output can't be passed on: nobody reads it any more",
+  );
+  expect(existsSync(join(box.root, b.id))).toBe(false);
+});

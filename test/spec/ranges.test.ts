@@ -7,16 +7,18 @@ import { nested } from "./documents.ts";
 const U16: [string, string] = ["0", "65535"];
 const I32: [string, string] = ["-2147483648", "2147483647"];
 const U32: [string, string] = ["0", "4294967295"];
+/** The last one is −1, which means "as it is" to chown(2) and setresuid(2): as a user's it would be the runtime's own. */
+const ID: [string, string] = ["0", "4294967294"];
 const I64: [string, string] = ["-9223372036854775808", "9223372036854775807"];
 const U64: [string, string] = ["0", "18446744073709551615"];
 
 const INTEGERS: Record<string, [string, string]> = {
   "process.consoleSize.height": U64,
   "process.consoleSize.width": U64,
-  "process.user.uid": U32,
-  "process.user.gid": U32,
+  "process.user.uid": ID,
+  "process.user.gid": ID,
   "process.user.umask": U32,
-  "process.user.additionalGids.0": U32,
+  "process.user.additionalGids.0": ID,
   "process.rlimits.0.soft": U64,
   "process.rlimits.0.hard": U64,
   "process.ioPriority.priority": I32,
@@ -35,8 +37,8 @@ const INTEGERS: Record<string, [string, string]> = {
   "linux.devices.0.major": I64,
   "linux.devices.0.minor": I64,
   "linux.devices.0.fileMode": ["0", "511"],
-  "linux.devices.0.uid": U32,
-  "linux.devices.0.gid": U32,
+  "linux.devices.0.uid": ID,
+  "linux.devices.0.gid": ID,
   "linux.seccomp.defaultErrnoRet": U32,
   "linux.seccomp.syscalls.0.errnoRet": U32,
   "linux.seccomp.syscalls.0.args.0.index": U32,

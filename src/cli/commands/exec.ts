@@ -22,7 +22,8 @@ function id(text: string, option: string): number {
 }
 
 function userOf(text: string): { uid: number; gid?: number } {
-  const [uid = "", gid] = text.split(":");
+  const [uid = "", gid, ...more] = text.split(":");
+  if (more.length > 0) throw new KontenaError("USAGE", `exec: --user: "${text}" isn't UID or UID:GID`);
   return { uid: id(uid, "--user"), ...(gid === undefined ? {} : { gid: id(gid, "--user") }) };
 }
 

@@ -36,11 +36,14 @@ test.each(["../memory.max", "a/b.c", "memory", "", ".", "..", "/memory.max", "me
   },
 );
 
-test.each(["cgroup.procs", "cgroup.threads"])("%s would move processes of the host", (name) => {
-  expect(resourceItems({ unified: { [name]: "1" } }, onV2())).toMatchObject([
-    { refused: expect.any(String) },
-  ]);
-});
+test.each(["cgroup.procs", "cgroup.threads", "cgroup.freeze", "cgroup.kill", "cgroup.type"])(
+  "%s is no limit: it would move, stop or end processes",
+  (name) => {
+    expect(resourceItems({ unified: { [name]: "1" } }, onV2())).toMatchObject([
+      { refused: expect.any(String) },
+    ]);
+  },
+);
 
 test("a controller that v2 hasn't got is an error, and so is a host without v2", () => {
   const unified = { "memory.max": "5" };
