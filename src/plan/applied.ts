@@ -5,7 +5,7 @@
 import type { Config } from "../../spec/config.ts";
 import type { Problem } from "../error.ts";
 import { hasNamespace } from "./input.ts";
-import { mountProblems } from "./mount-checks.ts";
+import { isRootItself, mountProblems } from "./mount-checks.ts";
 import { notifyProblems } from "./seccomp.ts";
 
 /** The place of a property that the config uses in a way that would have to be applied. */
@@ -43,11 +43,29 @@ function withoutNetworkNamespace(config: Config): Problem[] {
   }));
 }
 
+/** It would have to be done to the root's own mount, and root.readonly does that. */
+function protectedRoot({ linux = {} }: Config): Problem[] {
+  return (["maskedPaths", "readonlyPaths"] as const).flatMap((name) =>
+    (linux[name] ?? []).flatMap((path, i) =>
+      isRootItself(path)
+        ? [
+            {
+              at: `linux.${name}[${i}]`,
+              message: "is the container's root, which can't be covered by itself",
+              ...(name === "readonlyPaths" && { hint: "root.readonly makes it read-only" }),
+            },
+          ]
+        : [],
+    ),
+  );
+}
+
 /** Everything in the config that this version refuses; none of it is ever ignored. */
 export function notApplied(config: Config): Problem[] {
   return [
     ...mountProblems(config),
     ...withoutMountNamespace(config),
+    ...protectedRoot(config),
     ...withoutNetworkNamespace(config),
     ...notifyProblems(config),
   ];

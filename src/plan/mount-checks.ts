@@ -3,6 +3,7 @@ import type { Config } from "../../spec/config.ts";
 import type { Mount } from "../../spec/mounts.ts";
 import { didYouMean } from "../../spec/nearest.ts";
 import type { Problem } from "../error.ts";
+import { resolve } from "../path.ts";
 import { idMapOf } from "./idmap.ts";
 import { MOUNT_DATA, mountDataSize, needsMount2 } from "./legacy-mount.ts";
 import { MOUNT_OPTIONS, type ParsedOptions, parseOptions } from "./options.ts";
@@ -63,6 +64,18 @@ const bitsWithRemount: Check = (mount, { words, bits }, at) => {
   return one(placeOf(mount, at, name), `${name} can't be changed by a remount`);
 };
 
+/** The root is entered by its own mount: what is put on top of that would be seen by nobody. */
+export const isRootItself = (path: string): boolean => resolve("/", path) === "/";
+
+const notOnRoot: Check = ({ destination }, { words }, at) =>
+  !words.has("remount") && isRootItself(destination)
+    ? one(
+        `${at}.destination`,
+        "the container's root can't be covered by a mount",
+        "root.path says what is mounted there; options of its own are changed by a remount",
+      )
+    : [];
+
 const linkWords: Check = (mount, { words }, at) => {
   const names = (["copySymlink", "sourceNoFollow"] as const).filter((w) => words.has(w));
   if (names.length > 0 && !isBind(mount))
@@ -83,6 +96,7 @@ const copyUp: Check = (mount, options, at) => {
 };
 
 const CHECKS: readonly Check[] = [
+  notOnRoot,
   bindData,
   cgroupData,
   hasType,

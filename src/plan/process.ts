@@ -75,10 +75,12 @@ export function candidates({ config }: PlanInput): string[] {
 
 /**
  * Looks for the program with the rights of its user, at create, as engines expect. No outcome ends init: TypeScript reads
- * the results, tells what is wrong, or writes the path that execve will take.
+ * the results, tells what is wrong, or writes the path that execve will take. A user who keeps CAP_DAC_OVERRIDE looks as root
+ * does, whom it is that lets execute what only others may.
  */
 export function lookUpProgram(input: PlanInput): Step[] {
-  const { uid = 0, gid = 0 } = input.config.process?.user ?? {};
+  const { user, capabilities } = input.config.process ?? {};
+  const { uid = 0, gid = 0, additionalGids: groups = [] } = user ?? {};
   const at = "process.args[0]";
   const asUser = (call: "setfsuid" | "setfsgid", id: number, why: string): Call => ({
     call,
@@ -87,11 +89,20 @@ export function lookUpProgram(input: PlanInput): Step[] {
     at,
     otherwise: "next",
   });
-  const other = uid !== 0 || gid !== 0;
+  const other = (uid !== 0 || gid !== 0) && !(capabilities?.effective ?? []).includes("CAP_DAC_OVERRIDE");
   return [
     // Changing fsuid from 0 takes the file capabilities away and gives them back on the way home: capabilities(7).
     ...(other
       ? [
+          // Init itself needs none of its own any more; where it may not, the real thing will say so.
+          {
+            call: "setgroups",
+            args: [groups.length, groups.length === 0 ? 0 : struct("gid_list", groups)],
+            why: "look with the user's additional groups",
+            at: "process.user.additionalGids",
+            on: { EPERM: "next" },
+            fail: { code: "PROCESS_FAILED", message: `cannot set the groups [${groups.join(", ")}]` },
+          } satisfies Call,
           asUser("setfsgid", gid, "look with the user's group"),
           asUser("setfsuid", uid, "look with the user's rights"),
         ]

@@ -1,6 +1,16 @@
 /** exec: one more process in a running container, by the built executable. */
 import { expect } from "bun:test";
-import { existsSync, readdirSync, readFileSync, readlinkSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  chownSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import {
   type BundleOptions,
@@ -323,4 +333,36 @@ test("execCPUAffinity is for processes of exec: the container's init keeps the c
   const cpus = (text: string) => /^Cpus_allowed_list:\s*(\S+)/m.exec(text)?.[1];
   expect(cpus(outputIn(b, "cat /proc/self/status"))).toBe("1");
   expect(cpus(readOr(`/proc/${box.state(b.id).pid}/status`, ""))).toBe(cpus(readOr("/proc/self/status", "")));
+});
+
+test("a program that only the user's groups, or CAP_DAC_OVERRIDE, let it execute is run, and no other", () => {
+  const names = { groups: 0o750, root: 0o700 };
+  const fill = (rootfs: string) => {
+    for (const [name, mode] of Object.entries(names)) {
+      mkdirSync(join(rootfs, name));
+      const path = join(rootfs, name, "busybox");
+      writeFileSync(path, readFileSync("/bin/busybox"), { mode: 0o755 });
+      chownSync(path, 0, 2000);
+      chmodSync(path, mode);
+    }
+  };
+  const b = running({ fill });
+  const words = (name: string) => [b.id, `/${name}/busybox`, "true"];
+  const user = ["-u", "1000:1000"];
+  expect(box.kontena(["exec", ...user, ...words("groups")])).toMatchObject({ status: 126 });
+  expect(box.kontena(["exec", ...user, "-g", "2000", ...words("groups")])).toMatchObject({
+    status: 0,
+    stderr: "",
+  });
+  expect(box.kontena(["exec", ...user, "-g", "2000", ...words("root")])).toMatchObject({ status: 126 });
+  const capable = box.bundle({
+    args: ["/root/busybox", "true"],
+    fill,
+    patch: (config) => {
+      config.process.user = { uid: 1000, gid: 1000 };
+      const sets = ["bounding", "permitted", "effective", "inheritable", "ambient"] as const;
+      config.process.capabilities = Object.fromEntries(sets.map((set) => [set, ["CAP_DAC_OVERRIDE"]]));
+    },
+  });
+  expect(box.run(capable)).toMatchObject({ status: 0, stderr: "" });
 });

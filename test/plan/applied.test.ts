@@ -24,6 +24,17 @@ test("a property that asks for nothing is nothing to apply", () => {
   expect(placesOf({ hooks: { prestart: [] } })).toEqual([]);
 });
 
+test("the root can't be covered by itself: no mount, mask or read-only path is on /", () => {
+  for (const path of ["/", "//.", "/a/.."]) {
+    expect(inLinux({ maskedPaths: [path] })).toEqual(["linux.maskedPaths[0]"]);
+    expect(inLinux({ readonlyPaths: ["/a", path] })).toEqual(["linux.readonlyPaths[1]"]);
+    const mount = (...options: string[]) =>
+      placesOf({ mounts: [{ destination: path, source: "/b", type: "none", options }] });
+    expect(mount("bind")).toEqual(["mounts[0].destination"]);
+    expect(mount("remount", "ro")).toEqual([]);
+  }
+});
+
 describe("mount options", () => {
   const mounts = (...options: string[]) =>
     placesOf({ mounts: [{ destination: "/a", type: "tmpfs", options }] });

@@ -53,8 +53,18 @@ describe("looking for the program", () => {
     const list = callsIn(lookUpProgram(inputFor({ user: { uid: 1000, gid: 100 } })));
     const ids = list.filter((c) => c.call.startsWith("setfs")).map(short);
     expect(ids).toEqual(["setfsgid(100)", "setfsuid(1000)", "setfsuid(0)", "setfsgid(0)"]);
-    expect(list[0]?.call).toBe("setfsgid");
+    expect(list[0]?.call).toBe("setgroups");
+    expect(list[1]?.call).toBe("setfsgid");
     expect(list.at(-1)?.call).toBe("setfsgid");
+  });
+
+  test("has the user's groups, and root's rights where the user keeps CAP_DAC_OVERRIDE", () => {
+    const user = { uid: 1000, gid: 100, additionalGids: [7, 8] };
+    const [groups] = callsIn(lookUpProgram(inputFor({ user })));
+    expect(groups && short(groups)).toBe("setgroups(2, gid_list)");
+    const capabilities = { effective: ["CAP_DAC_OVERRIDE"] };
+    const calls = callsIn(lookUpProgram(inputFor({ user, capabilities }))).map((c) => c.call);
+    expect(new Set(calls)).toEqual(new Set(["statx", "faccessat2"]));
   });
 
   test("needs no change of rights for root, but for a group of its own", () => {
