@@ -22,7 +22,7 @@ import { awaitChild } from "./container/children.ts";
 import { type Compiled, storePlan } from "./container/compile.ts";
 import { type CreateOptions, create } from "./container/create.ts";
 import { remove, removeOwn } from "./container/delete.ts";
-import { doesNotExist, isOwnContainer } from "./container/directory.ts";
+import { doesNotExist, isSame, readState } from "./container/directory.ts";
 import type { ExecOptions } from "./container/exec-process.ts";
 import { holdMounts, releaseMounts } from "./container/held-mounts.ts";
 import { notRunning, signalOwn, signalThrough } from "./container/kill.ts";
@@ -192,17 +192,15 @@ export function open(options: Options = {}): Kontena {
       if (compiled.keep !== undefined) setImmediate(() => keepForOthers(runtime, compiled));
       let sample: (() => ContainerStats[]) | undefined;
       /** Its id may be another container's by now. */
+      const isOwn = () => isSame(readState(created.directory), created.state);
       const checkOwn = () => {
-        if (!isOwnContainer(created)) throw doesNotExist(id);
+        if (!isOwn()) throw doesNotExist(id);
       };
       return {
         id,
         pid,
         ...endOf(pid, `container ${id}`, reapWithMountsHeld),
-        start() {
-          checkOwn();
-          start(runtime, id);
-        },
+        start: () => start(runtime, id, undefined, created.state),
         state() {
           checkOwn();
           return state(runtime, id);
@@ -239,7 +237,7 @@ export function open(options: Options = {}): Kontena {
         },
         delete(deleteOptions) {
           releaseMounts();
-          if (isOwnContainer(created)) remove(runtime, id, deleteOptions);
+          if (isOwn()) remove(runtime, id, deleteOptions);
           else if (!deleteOptions?.force) throw doesNotExist(id);
         },
         [Symbol.dispose]() {

@@ -9,6 +9,7 @@ import { join } from "../path.ts";
 import {
   CONFIG,
   directoryOf,
+  isSame,
   readState,
   removeDirectory,
   type StoredState,
@@ -69,7 +70,7 @@ export function removeLocked(
   only?: Pick<StoredState, "pid" | "startTime">,
 ): void {
   const state = readState(directory);
-  if (only !== undefined && !(state?.pid === only.pid && state.startTime === only.startTime)) return;
+  if (only !== undefined && !isSame(state, only)) return;
   const status = statusOf(directory, state);
   if ((status === "running" || status === "paused") && !force)
     throw new KontenaError("WRONG_STATUS", `cannot delete container ${id} that is not stopped: ${status}`, {

@@ -127,17 +127,11 @@ export function isRoot(root: string): boolean {
   });
 }
 
-/** Whether the container there is still the one that was made as `own`: another may have its id by now. */
-export function isOwnContainer({
-  directory,
-  state: own,
-}: {
-  directory: string;
-  state: StoredState;
-}): boolean {
-  const now = readState(directory);
-  return now?.pid === own.pid && now.startTime === own.startTime;
-}
+/** Whether a state is still of the container that was made as `own`: another may have its id by now. */
+export const isSame = (
+  state: StoredState | undefined,
+  own: Pick<StoredState, "pid" | "startTime">,
+): state is StoredState => state?.pid === own.pid && state.startTime === own.startTime;
 
 /** Replaces state.json as a whole: a reader sees the old one or the new one. */
 export function writeState(directory: string, state: StoredState): void {

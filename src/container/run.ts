@@ -1,20 +1,20 @@
 /** run: create, start, wait, delete in one; signals pass through, and the program's end is the command's. */
 
 import { SIGCHLD } from "../kernel/consts/signal.ts";
-import { closeSync } from "../kernel/fs.ts";
+import { closeSync, existsSync } from "../kernel/fs.ts";
+import { join } from "../path.ts";
 import { ownDescriptors } from "./birth.ts";
 import { awaitChild, awaitSoon } from "./children.ts";
 import { type Compiled, compile, storePlan } from "./compile.ts";
 import { type Container, type CreateOptions, createCompiled } from "./create.ts";
 import { removeOwn } from "./delete.ts";
-import { readState, withLock } from "./directory.ts";
+import { FIFO, withLock } from "./directory.ts";
 import { forwardSignals, heedChildren } from "./forward.ts";
 import { signalInit } from "./kill.ts";
 import { killedForMemory, MEMORY_LIMIT } from "./memory-floor.ts";
 import type { Notifier } from "./notify.ts";
 import type { Runtime } from "./runtime.ts";
-import { checkCreated, listenAndLetGo } from "./start.ts";
-import { statusOf } from "./state.ts";
+import { listenAndLetGo } from "./start.ts";
 import type { Ended } from "./wait.ts";
 
 export interface RunOptions extends CreateOptions {
@@ -102,11 +102,9 @@ interface Waiting {
   stop?: (() => void) | undefined;
 }
 
-/** Somebody may have been faster, as the lock was free since create: a container that `start` has started is waited for all the same. */
-function letGo({ id, directory, pidfd }: Container, notifySocket: string | undefined): Notifier | undefined {
-  const state = readState(directory);
-  if (statusOf(directory, state) === "running") return undefined;
-  checkCreated(directory, id, state);
+/** The lock was free since create: `start`, which takes the FIFO away, may have been faster. Then there is nothing left but to wait. */
+function letGo({ directory, state, pidfd }: Container, notifySocket?: string): Notifier | undefined {
+  if (!existsSync(join(directory, FIFO))) return undefined;
   return listenAndLetGo(directory, state, notifySocket, pidfd);
 }
 

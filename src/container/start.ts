@@ -15,7 +15,9 @@ import { INIT_NAME, READY } from "../plan/names.ts";
 import { end } from "./birth.ts";
 import {
   directoryOf,
+  doesNotExist,
   FIFO,
+  isSame,
   PLAN,
   readState,
   START_OPS,
@@ -38,19 +40,21 @@ const HINTS: Partial<Record<Status, string>> = {
 };
 
 /**
- * With `notifySocket`, waits until the program has said that it is ready, which that socket is then told.
+ * With `notifySocket`, waits until the program has said that it is ready, which that socket is then told. `own` is the container
+ * that is meant, when that is known: another with its id isn't there.
  * @throws KontenaError NOT_FOUND, WRONG_STATUS, or what stopped the program from running
  */
-export function start(runtime: Runtime, id: string, notifySocket?: string): void {
+export function start(runtime: Runtime, id: string, notifySocket?: string, own?: StoredState): void {
   const directory = directoryOf(runtime, id);
   const started = withLock(directory, id, () => {
     const state = readState(directory);
+    if (own !== undefined && !isSame(state, own)) throw doesNotExist(id);
     // Before the status is looked at, which then says of this very process that it waits.
     const pidfd = state === undefined ? -1 : rawSyscall("pidfd_open", state.pid, 0);
     try {
       checkCreated(directory, id, state);
-      const own = pidfd < 0 ? undefined : pidfd;
-      return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket, own) };
+      const known = pidfd < 0 ? undefined : pidfd;
+      return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket, known) };
     } finally {
       if (pidfd >= 0) closeSync(pidfd);
     }
@@ -60,7 +64,7 @@ export function start(runtime: Runtime, id: string, notifySocket?: string): void
 }
 
 /** @throws KontenaError WRONG_STATUS, or why init isn't there any more */
-export function checkCreated(
+function checkCreated(
   directory: string,
   id: string,
   state: StoredState | undefined,
