@@ -150,6 +150,16 @@ describe("a container", () => {
     expect(children()).toEqual([]);
   });
 
+  real(`takes no program of the user -1, which would be this process's own${skipped}`, () => {
+    const container = create(bundle(["sleep", "1000"]));
+    for (const options of [
+      { user: { uid: 4294967295 } },
+      { user: { uid: 1, gid: -1 } },
+      { additionalGids: [0.5] },
+    ])
+      expect(errorOf(() => container.exec({ args: ["true"], ...options })).code).toBe("USAGE");
+  });
+
   real(`is never taken for another one that has its id${skipped}`, () => {
     const made = bundle(["sleep", "1000"]);
     const one = create(made);

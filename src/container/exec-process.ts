@@ -37,10 +37,20 @@ export interface ExecOptions extends ConsoleOptions {
   preserveFds?: number;
 }
 
+/** The last user and group there is: the next, −1, means "as it is" to setresuid(2), which would be the runtime's own. */
+export const MAX_ID = 0xffff_fffe;
+
+function checkIds({ user, additionalGids = [] }: ExecOptions): void {
+  for (const id of [user?.uid ?? 0, user?.gid ?? 0, ...additionalGids])
+    if (!(Number.isInteger(id) && id >= 0 && id <= MAX_ID))
+      throw new KontenaError("USAGE", `exec: ${id} is no id: those are integers from 0 to ${MAX_ID}`);
+}
+
 /** The process to run: the one that was given, or the container's own with other arguments, and what the options change. */
 export function processOf(config: Config, options: ExecOptions): Process {
   const own = options.process ?? config.process ?? { cwd: "/" };
   const { args, cwd, env = [], user, additionalGids, capabilities = [], noNewPrivileges } = options;
+  checkIds(options);
   const merged: Process = { ...own };
   if (args.length > 0) merged.args = [...args];
   if (cwd !== undefined) {

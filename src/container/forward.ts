@@ -6,8 +6,8 @@ import type { Runtime } from "./runtime.ts";
 
 /**
  * What people and supervisors send, by number. Left out: those that no one can catch, those that mean something to this
- * process itself (SIGCHLD; SIGTTIN and SIGTTOU, which stop a job of the background that wants the terminal, and with a handler have it try
- * for ever; SIGPWR, with which its garbage collector stops threads), and faults.
+ * process itself (SIGCHLD; SIGTTIN and SIGTTOU, which stop a job of the background that wants the terminal, and with a handler
+ * have it try for ever; SIGPWR, with which its garbage collector stops threads), and faults.
  */
 const FORWARDED = {
   SIGHUP: 1,

@@ -167,9 +167,7 @@ function readCalls(path: string): KnownCalls {
   }
 }
 
-/**
- * The plan that was made of this text, if it is whole: one that can't be read is made anew.
- */
+/** The plan that was made of this text, if it is whole: one that can't be read is made anew. */
 export function readPlan(runtime: Runtime, key: string): Remembered | undefined {
   if (buildOf() === undefined) return undefined;
   try {

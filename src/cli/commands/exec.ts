@@ -1,5 +1,6 @@
 import { MOST_BYTES } from "../../container/bundle.ts";
 import { type ExecOptions, exec } from "../../container/exec.ts";
+import { MAX_ID } from "../../container/exec-process.ts";
 import { openRuntime, type Runtime } from "../../container/runtime.ts";
 import { KontenaError } from "../../error.ts";
 import { readBounded } from "../../kernel/fs.ts";
@@ -11,8 +12,6 @@ export function execute(context: CommandContext, args: ExecArguments): Promise<n
   const runtime = openRuntime(context.runtime);
   return exec(runtime, args.id, optionsOf(runtime, args), args.detach);
 }
-
-const MAX_ID = 0xffff_fffe;
 
 function id(text: string, option: string): number {
   if (/^\d{1,10}$/.test(text) && Number(text) <= MAX_ID) return Number(text);
