@@ -1,6 +1,6 @@
 /** Waiting for children without stopping the event loop: SIGCHLD tells that one may have ended. */
 import { KontenaError } from "../error.ts";
-import { type Ended, onEnd, poll, reap, reapEnded } from "./wait.ts";
+import { type Ended, onEnd, poll, reap, reapEnded, reapOthers } from "./wait.ts";
 
 /** Children that are waited for, and whom to tell when there is nothing to wait for. */
 const waiting = new Map<number, (reason: KontenaError) => void>();
@@ -18,7 +18,7 @@ function lookAt(pid: number): void {
 }
 
 function lookAtAll(): void {
-  reapEnded();
+  reapOthers();
   for (const pid of waiting.keys()) lookAt(pid);
 }
 
@@ -57,7 +57,7 @@ export function awaitChild(pid: number): Promise<Ended> {
       forget(pid);
       resolve(ended);
     });
-    reapEnded();
+    reapOthers();
     if (waiting.has(pid)) lookAt(pid);
   });
 }

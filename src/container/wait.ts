@@ -90,6 +90,11 @@ export function reapEnded(): void {
   }
 }
 
+/** The same for who looks at the only child itself. */
+export function reapOthers(): void {
+  if (listeners.size > 1) reapEnded();
+}
+
 /** How long somebody else's ended child, which can't be waited past, keeps an end from being seen. */
 const TURN_MS = 5;
 
