@@ -1,4 +1,6 @@
 /** Called by scripts/build: `build.ts OUTFILE [TARGET BUN]` makes one executable, out of another Bun for another target. */
+import { readFileSync, writeFileSync } from "node:fs";
+import { isX64, withLook } from "./huge-pages.ts";
 import { defines, MAIN, reachLife } from "./life.ts";
 
 async function main([outfile, target, executablePath]: string[]): Promise<void> {
@@ -19,6 +21,9 @@ async function main([outfile, target, executablePath]: string[]): Promise<void> 
     },
     plugins: [reachLife],
   });
+  const executable = readFileSync(outfile);
+  // In place, so that it stays executable.
+  if (isX64(executable)) writeFileSync(outfile, withLook(executable));
 }
 
 try {

@@ -21,6 +21,7 @@ mmap 9 222
 munmap 11 215
 mprotect 10 226
 madvise 28 233
+clock_gettime 228 113
 rt_sigaction 13 134
 rt_sigprocmask 14 135
 ioctl 16 29

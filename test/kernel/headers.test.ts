@@ -7,7 +7,7 @@ import * as fcntl from "../../src/kernel/consts/fcntl.ts";
 import { IOPRIO_CLASS, IOPRIO_WHO_PROCESS } from "../../src/kernel/consts/ioprio.ts";
 import { KEYCTL } from "../../src/kernel/consts/keyctl.ts";
 import { MPOL, MPOL_F } from "../../src/kernel/consts/mempolicy.ts";
-import { MAP, PROT } from "../../src/kernel/consts/mman.ts";
+import { MADV, MAP, PROT } from "../../src/kernel/consts/mman.ts";
 import * as mount from "../../src/kernel/consts/mount.ts";
 import * as netlink from "../../src/kernel/consts/netlink.ts";
 import { PER } from "../../src/kernel/consts/personality.ts";
@@ -86,6 +86,7 @@ const GROUPS: [string, string[], Record<string, number | bigint>, number][] = [
       ...fcntl.MFD,
       ...PROT,
       ...MAP,
+      ...MADV,
       ...S_IF,
       S_IFMT,
     },

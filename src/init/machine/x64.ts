@@ -1,5 +1,5 @@
 /**
- * The interpreter for x86-64, and the assembler for the instructions that it needs.
+ * The interpreter for x86-64, and the assembler for the instructions that it and scripts/huge-pages.ts need.
  * Encodings: Intel SDM volume 2; calling conventions: System V psABI for x86-64, appendix A.2 for system calls.
  */
 import { MAX_ERRNO, OP_OFFSET } from "../op.ts";
@@ -14,7 +14,7 @@ type Register = keyof typeof REGISTER;
 const REX = 0x40;
 const REX_W = 0x48;
 
-const CONDITION = { c: 0x72, nc: 0x73, z: 0x74, nz: 0x75 } as const;
+const CONDITION = { c: 0x72, nc: 0x73, z: 0x74, nz: 0x75, less: 0x7c } as const;
 
 /** REX prefix, opcode and ModRM for `reg` and the register `rm`, 64 bits wide. */
 function registers(opcode: number, reg: number, rm: number): Line {
@@ -38,25 +38,39 @@ function little(value: number): number[] {
   return [n & 0xff, (n >>> 8) & 0xff, (n >>> 16) & 0xff, n >>> 24];
 }
 
-const push = (reg: Register) => code(0x50 | within(REGISTER[reg], 0, 7, "register"));
-const pop = (reg: Register) => code(0x58 | within(REGISTER[reg], 0, 7, "register"));
-const move = (to: Register, from: Register) => registers(0x89, REGISTER[from], REGISTER[to]);
-const load = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset);
+export const push = (reg: Register) => code(0x50 | within(REGISTER[reg], 0, 7, "register"));
+export const pop = (reg: Register) => code(0x58 | within(REGISTER[reg], 0, 7, "register"));
+export const move = (to: Register, from: Register) => registers(0x89, REGISTER[from], REGISTER[to]);
+export const load = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset);
 /** The lower 32 bits; the upper ones become 0. */
 const load32 = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset, false);
-const store = (base: Register, offset: number, from: Register) => memory(0x89, from, base, offset);
-const test = (reg: Register) => registers(0x85, REGISTER[reg], REGISTER[reg]);
+export const store = (base: Register, offset: number, from: Register) => memory(0x89, from, base, offset);
+export const test = (reg: Register) => registers(0x85, REGISTER[reg], REGISTER[reg]);
+/** The lower 32 bits; the upper ones become 0. */
+export const moveNumber32 = (to: Register, value: number) => {
+  const r = REGISTER[to];
+  return code(...(r > 7 ? [REX | 1] : []), 0xb8 | (r & 7), ...little(value));
+};
+export const add = (to: Register, from: Register) => registers(0x01, REGISTER[from], REGISTER[to]);
+export const subtract = (to: Register, from: Register) => registers(0x29, REGISTER[from], REGISTER[to]);
+export const compareNumber = (reg: Register, value: number) =>
+  code(REX_W | (REGISTER[reg] >> 3), 0x81, 0xf8 | (REGISTER[reg] & 7), ...little(value));
+/** Stores a sign-extended 32-bit number. */
+export const storeNumber = (base: Register, value: number) =>
+  code(REX_W | (REGISTER[base] >> 3), 0xc7, REGISTER[base] & 7, ...little(value));
+export const jumpTo = (reg: Register) =>
+  code(...(REGISTER[reg] > 7 ? [REX | 1] : []), 0xff, 0xe0 | (REGISTER[reg] & 7));
 const negate = (reg: Register) => registers(0xf7, 3, REGISTER[reg]);
 const compareMemory = (reg: Register, base: Register, offset: number) => memory(0x3b, reg, base, offset);
 /** Compares rax with a sign-extended 32-bit number. */
 const compareRax = (value: number) => code(REX_W, 0x3d, ...little(value));
 /** Shifts the lower 32 bits right by one; the bit that falls out is the carry. */
 const shiftRight32 = (reg: Register) => code(0xd1, 0xe8 | within(REGISTER[reg], 0, 7, "register"));
-const systemCall = code(0x0f, 0x05);
+export const systemCall = code(0x0f, 0x05);
 const trap = code(0x0f, 0x0b);
 const ret = code(0xc3);
 
-function moveNumber(to: Register, value: bigint): Line {
+export function moveNumber(to: Register, value: bigint): Line {
   if (value < 0n || value >= 1n << 64n) throw new RangeError(`assembler: ${value} exceeds 64 bits`);
   const number = new Uint8Array(8);
   new DataView(number.buffer).setBigUint64(0, value, true);
@@ -67,10 +81,11 @@ function shortJump(opcode: number, target: string): Line {
   const encode = (distance: number) => [opcode, within(distance - 2, -128, 127, "short jump") & 0xff];
   return { kind: "branch", size: 2, target, encode };
 }
-const jump = (target: string) => shortJump(0xeb, target);
-const jumpIf = (condition: keyof typeof CONDITION, target: string) => shortJump(CONDITION[condition], target);
+export const jump = (target: string) => shortJump(0xeb, target);
+export const jumpIf = (condition: keyof typeof CONDITION, target: string) =>
+  shortJump(CONDITION[condition], target);
 /** The form for more than 128 bytes. */
-function farJumpIf(condition: keyof typeof CONDITION, target: string): Line {
+export function farJumpIf(condition: keyof typeof CONDITION, target: string): Line {
   const encode = (distance: number) => [0x0f, CONDITION[condition] + 0x10, ...little(distance - 6)];
   return { kind: "branch", size: 6, target, encode };
 }

@@ -7,3 +7,4 @@ export const MAP = {
   MAP_ANONYMOUS: 0x20,
   MAP_FIXED_NOREPLACE: 0x100000,
 } as const;
+export const MADV = { MADV_DONTNEED: 4 } as const;
