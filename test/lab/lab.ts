@@ -84,7 +84,7 @@ async function boot(machine: Machine, files: Files): Promise<Run[]> {
   const out = mkdtempSync(join(tmpdir(), "kontena-lab-"));
   const script = runs.map(
     ({ file, who }, i) => `left=$((${FILES_SECONDS} - SECONDS)); [ $left -gt 0 ] || exit 0
-${who === "user" ? "as-user " : ""}timeout $left bun test ./test/${file} >$LAB_OUT/${i} 2>&1; echo $? >$LAB_OUT/${i}.status`,
+${who === "user" ? "as-user " : ""}timeout $left bun test --timeout 150000 ./test/${file} >$LAB_OUT/${i} 2>&1; echo $? >$LAB_OUT/${i}.status`,
   );
   try {
     const command = [join(import.meta.dir, "run"), "-t", String(LIMIT_SECONDS), "-o", out, machine];
