@@ -1,14 +1,15 @@
 /** Called by scripts/build: `build.ts OUTFILE [TARGET BUN]` makes one executable, out of another Bun for another target. */
 import { readFileSync, writeFileSync } from "node:fs";
-import { isX64, withLook } from "./huge-pages.ts";
+import { withFront } from "./front/front.ts";
 import { defines, MAIN, reachLife } from "./life.ts";
 
 async function main([outfile, target, executablePath]: string[]): Promise<void> {
   if (outfile === undefined) throw new Error("usage: build.ts OUTFILE [TARGET BUN]");
+  const hasFront = target === undefined ? process.arch === "x64" : target.includes("x64");
   await Bun.build({
     entrypoints: [MAIN],
     target: "bun",
-    define: defines(),
+    define: { ...defines(), KONTENA_FRONT: String(hasFront) },
     // Bytecode halves the start-up of a program with yargs and valibot in it.
     ...{ format: "esm", splitting: true, minify: true, bytecode: true },
     compile: {
@@ -23,7 +24,7 @@ async function main([outfile, target, executablePath]: string[]): Promise<void> 
   });
   const executable = readFileSync(outfile);
   // In place, so that it stays executable.
-  if (isX64(executable)) writeFileSync(outfile, withLook(executable));
+  if (hasFront) writeFileSync(outfile, withFront(executable));
 }
 
 try {

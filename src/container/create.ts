@@ -301,11 +301,14 @@ function bringIntoCgroup(talk: Conversation): void {
   }
 }
 
+const shortcuts = () => require("./shortcuts.ts") as typeof import("./shortcuts.ts");
+
 /** While init works on the other processor: what is written when all has gone well, but for its name. */
-function prepareEnd({ prepared, making: { directory, state } }: Conversation): void {
+function prepareEnd({ runtime, options, prepared, making: { directory, state } }: Conversation): void {
   makeFifo(directory);
   writeFileSync(join(directory, CONFIG), prepared.bundle.text, { mode: 0o600 });
   writeFileSync(join(directory, START_OPS), prepared.startCalls(), { mode: 0o600 });
+  if (runtime.hasFront && options.notifySocket === undefined) shortcuts().leaveShortcuts(directory, state);
   draftState(directory, { ...state, status: "created" });
   prepared.keep?.();
 }

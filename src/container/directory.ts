@@ -6,6 +6,7 @@
  *   start.json   what each op after create is, so that `start` can tell a failure
  *   config.json  the bundle's, as it was at create: what exec, hooks and updates go by (runtime.md, "Lifecycle")
  *   exec.fifo    where init waits; gone once the program runs
+ *   start.ops, delete.ops   the calls of `start` and `delete`, encoded, for the executable's front (shortcuts.ts)
  *   listener.fifo  where it waits again, when the seccomp filter has an agent that must have its listener first
  */
 
@@ -73,6 +74,21 @@ export const PLAN = "plan";
 export const START_OPS = "start.json";
 export const CONFIG = "config.json";
 export const FIFO = "exec.fifo";
+export const START_SHORTCUT = "start.ops";
+export const DELETE_SHORTCUT = "delete.ops";
+const NEW_STATE = `${STATE}.new`;
+/** All of them. The state goes last: until then the container can be deleted again. */
+export const FILES = [
+  FIFO,
+  LISTENER_FIFO,
+  PLAN,
+  START_OPS,
+  START_SHORTCUT,
+  DELETE_SHORTCUT,
+  CONFIG,
+  NEW_STATE,
+  STATE,
+] as const;
 
 export function directoryOf(runtime: Runtime, id: string): string {
   checkId(id);
@@ -141,11 +157,11 @@ export function writeState(directory: string, state: StoredState): void {
 
 /** The two halves of that: the first can be done while there is time, the second says that it is so. */
 export function draftState(directory: string, state: StoredState): void {
-  writeFileSync(join(directory, `${STATE}.new`), stringifyJson(state), { mode: 0o600 });
+  writeFileSync(join(directory, NEW_STATE), stringifyJson(state), { mode: 0o600 });
 }
 
 export function publishState(directory: string): void {
-  renameSync(join(directory, `${STATE}.new`), join(directory, STATE));
+  renameSync(join(directory, NEW_STATE), join(directory, STATE));
 }
 
 function anothers(path: string): KontenaError {
@@ -253,9 +269,7 @@ const loadRemoval = () => require("./remove-tree.ts") as typeof import("./remove
 export function removeDirectory(directory: string): void {
   // Somebody's link is no container, and what it leads to isn't this program's.
   if (rawSyscall("unlinkat", AT_FDCWD, directory, 0) === 0) return;
-  // The state goes last: until then the container can be deleted again.
-  for (const file of [FIFO, LISTENER_FIFO, PLAN, START_OPS, CONFIG, `${STATE}.new`, STATE])
-    rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);
+  for (const file of FILES) rawSyscall("unlinkat", AT_FDCWD, join(directory, file), 0);
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
   if (result < 0 && result !== -ERRNO.ENOENT) loadRemoval().removeTree(directory);
 }

@@ -11,6 +11,8 @@ export interface RuntimeOptions {
   rootless?: "true" | "false" | "auto";
   /** Whether this process may make more containers than one: what the next can use is left open. */
   makesMany?: boolean;
+  /** Whether `start` and `delete` will be commands of an executable that can do without Bun for them. */
+  hasFront?: boolean;
   warn(message: string, details?: { at?: string; hint?: string }): void;
   debug(message: string): void;
 }
@@ -20,6 +22,7 @@ export interface Runtime {
   readonly cgroupManager: "cgroupfs" | "systemd" | "disabled";
   readonly rootless: boolean;
   readonly makesMany: boolean;
+  readonly hasFront: boolean;
   warn(message: string, details?: { at?: string; hint?: string }): void;
   debug(message: string): void;
 }
@@ -51,6 +54,7 @@ export function openRuntime(options: RuntimeOptions): Runtime {
     cgroupManager: options.cgroupManager ?? "cgroupfs",
     rootless,
     makesMany: options.makesMany ?? false,
+    hasFront: options.hasFront ?? false,
     warn: options.warn,
     debug: options.debug,
   };

@@ -72,7 +72,10 @@ function checkCreated(
   const status = statusOf(directory, state);
   // Stopped before it was ever started: init may have said why.
   if (status === "stopped" && existsSync(join(directory, FIFO))) {
-    const failure = recorded(directory, readHead(join(directory, PLAN)));
+    const head = readHead(join(directory, PLAN));
+    // Let go already, and killed in execve: by its filter, most likely. The executable's front leaves that to be told here.
+    const killed = () => (reachedExecve(head) ? died("", state?.pid ?? 0) : undefined);
+    const failure = recorded(directory, head) ?? killed();
     if (state !== undefined) reap(state.pid, true);
     if (failure !== undefined) throw failure;
   }

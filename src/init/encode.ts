@@ -163,7 +163,14 @@ function linkCall(linker: Linker, call: Call, next: Node | undefined, leave: Nod
         node.on2 = to;
       } else throw new RangeError(`${call.call}: an op has room for two expected errors`);
     }
-  if (zero !== undefined) node.zero = follow(linker, zero, node, next, leave);
+  if (zero !== undefined) {
+    node.zero = follow(linker, zero, node, next, leave);
+    // None after a result of 0 is the next one (op.ts, `onZero`).
+    if (node.zero === undefined && node.next !== undefined)
+      throw new RangeError(
+        `${call.call}: the way back to the caller needs a call of its own after a result of 0`,
+      );
+  }
   node.recorded = otherwise === undefined;
   if (otherwise !== undefined) node.fail = follow(linker, otherwise, node, next, leave);
   else node.fail = log === undefined ? linker.exit : readLog(linker, log);

@@ -22,6 +22,9 @@ munmap 11 215
 mprotect 10 226
 madvise 28 233
 clock_gettime 228 113
+epoll_create1 291 20
+epoll_ctl 233 21
+epoll_pwait 281 22
 rt_sigaction 13 134
 rt_sigprocmask 14 135
 ioctl 16 29

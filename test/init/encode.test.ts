@@ -17,7 +17,16 @@ import {
   UNSET,
 } from "../../src/init/memory.ts";
 import { OP_OFFSET, OP_SIZE } from "../../src/init/op.ts";
-import { buffer, type Call, cell, type Step, stepsOf, struct, words } from "../../src/init/step.ts";
+import {
+  buffer,
+  type Call,
+  cell,
+  type Outcome,
+  type Step,
+  stepsOf,
+  struct,
+  words,
+} from "../../src/init/step.ts";
 import { ERRNO } from "../../src/kernel/errno.ts";
 import { syscallNumber } from "../../src/kernel/syscalls.ts";
 import { planContainer } from "../../src/plan/order.ts";
@@ -516,4 +525,16 @@ describe.each(SAMPLE_NAMES)("start's part of the plan of %s", (name) => {
     for (const { call: step } of plan.ops)
       if (step.save !== undefined) expect(cellOffset(plan, step.save)).toBeLessThan(plan.parkedSize);
   });
+});
+
+test("a way back to the caller after a result of 0 is refused where it would be the next step", () => {
+  const encode = (zero: Outcome) =>
+    encodePlan(
+      { create: [call("lseek", [0, 0, 0], { zero }), call("getpid")], start: [] },
+      {},
+      { end: "return" },
+    );
+  expect(() => encode("leave")).toThrow("needs a call of its own after a result of 0");
+  const closes: Step[] = [call("close", [3], { after: "leave" })];
+  expect(() => encode(closes)).not.toThrow();
 });

@@ -49,7 +49,7 @@ export const labelOf = ({ text, before }: TracedCall) =>
 const FILLED_BY_KERNEL = new Set(
   (
     "clone3 read pread64 socketpair wait4 ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask " +
-    "epoll_pwait2 sendto recvfrom flistxattr fgetxattr"
+    "epoll_pwait epoll_pwait2 sendto recvfrom flistxattr fgetxattr"
   ).split(" "),
 );
 
@@ -339,7 +339,8 @@ export async function killEverywhere(box: Box, killed: KilledCommand): Promise<n
   await expectRemovable(box, id);
 
   // What comes before has touched nothing of the container.
-  const begun = all.findIndex((call) => call.text.includes(`/${touches}"`));
+  const touched = (text: string) => text.includes(`/${touches}"`) || text.includes(`>, "${touches}"`);
+  const begun = all.findIndex(({ text }) => touched(text));
   expect(begun).toBeGreaterThan(0);
   const steps = all.slice(begun).filter((call) => isStep(call) && !(retries && call.before > 0));
   expect(steps.at(-1)?.name).toBe("exit_group");

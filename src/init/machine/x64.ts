@@ -1,5 +1,5 @@
 /**
- * The interpreter for x86-64, and the assembler for the instructions that it and scripts/huge-pages.ts need.
+ * The interpreter for x86-64, and the assembler for the instructions that it and scripts/front/ need.
  * Encodings: Intel SDM volume 2; calling conventions: System V psABI for x86-64, appendix A.2 for system calls.
  */
 import { MAX_ERRNO, OP_OFFSET } from "../op.ts";
@@ -8,7 +8,19 @@ import type { Machine } from "./index.ts";
 import { LOOPS } from "./loops.ts";
 
 /** Register numbers as in ModRM; 8 and above need a REX bit. rsp, rbp, r12 and r13 as a base would need other forms. */
-const REGISTER = { rax: 0, rcx: 1, rdx: 2, rbx: 3, rsi: 6, rdi: 7, r8: 8, r9: 9, r10: 10 } as const;
+const REGISTER = {
+  rax: 0,
+  rcx: 1,
+  rdx: 2,
+  rbx: 3,
+  rsi: 6,
+  rdi: 7,
+  r8: 8,
+  r9: 9,
+  r10: 10,
+  r14: 14,
+  r15: 15,
+} as const;
 type Register = keyof typeof REGISTER;
 
 const REX = 0x40;
@@ -43,7 +55,7 @@ export const pop = (reg: Register) => code(0x58 | within(REGISTER[reg], 0, 7, "r
 export const move = (to: Register, from: Register) => registers(0x89, REGISTER[from], REGISTER[to]);
 export const load = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset);
 /** The lower 32 bits; the upper ones become 0. */
-const load32 = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset, false);
+export const load32 = (to: Register, base: Register, offset = 0) => memory(0x8b, to, base, offset, false);
 export const store = (base: Register, offset: number, from: Register) => memory(0x89, from, base, offset);
 export const test = (reg: Register) => registers(0x85, REGISTER[reg], REGISTER[reg]);
 /** The lower 32 bits; the upper ones become 0. */
@@ -60,6 +72,26 @@ export const storeNumber = (base: Register, value: number) =>
   code(REX_W | (REGISTER[base] >> 3), 0xc7, REGISTER[base] & 7, ...little(value));
 export const jumpTo = (reg: Register) =>
   code(...(REGISTER[reg] > 7 ? [REX | 1] : []), 0xff, 0xe0 | (REGISTER[reg] & 7));
+export const compare = (a: Register, b: Register) => registers(0x39, REGISTER[b], REGISTER[a]);
+export const addNumber = (reg: Register, value: number) =>
+  code(REX_W | (REGISTER[reg] >> 3), 0x81, 0xc0 | (REGISTER[reg] & 7), ...little(value));
+/** Whether the lower 32 bits have any of these. */
+export const testBits = (reg: Register, bits: number) =>
+  code(...(REGISTER[reg] > 7 ? [REX | 1] : []), 0xf7, 0xc0 | (REGISTER[reg] & 7), ...little(bits));
+/** One byte; the others become 0. */
+export const loadByte = (to: Register, base: Register) => {
+  const [r, b] = [REGISTER[to], REGISTER[base]];
+  const rex = REX | ((r >> 3) << 2) | (b >> 3);
+  return code(...(rex === REX ? [] : [rex]), 0x0f, 0xb6, ((r & 7) << 3) | (b & 7));
+};
+/** Compares the lowest byte of rax with a number, or with memory. */
+export const compareByte = (value: number) => code(0x3c, within(value, 0, 127, "byte"));
+export const compareByteAt = (base: Register) =>
+  code(...(REGISTER[base] > 7 ? [REX | 1] : []), 0x3a, REGISTER[base] & 7);
+/** The stack pointer, which is no {@link Register}. */
+export const moveFromStack = (to: Register) => registers(0x89, 4, REGISTER[to]);
+export const moveToStack = (from: Register) => registers(0x89, REGISTER[from], 4);
+export const addToStack = (value: number) => code(REX_W, 0x81, 0xc4, ...little(value));
 const negate = (reg: Register) => registers(0xf7, 3, REGISTER[reg]);
 const compareMemory = (reg: Register, base: Register, offset: number) => memory(0x3b, reg, base, offset);
 /** Compares rax with a sign-extended 32-bit number. */
@@ -68,7 +100,7 @@ const compareRax = (value: number) => code(REX_W, 0x3d, ...little(value));
 const shiftRight32 = (reg: Register) => code(0xd1, 0xe8 | within(REGISTER[reg], 0, 7, "register"));
 export const systemCall = code(0x0f, 0x05);
 const trap = code(0x0f, 0x0b);
-const ret = code(0xc3);
+export const ret = code(0xc3);
 
 export function moveNumber(to: Register, value: bigint): Line {
   if (value < 0n || value >= 1n << 64n) throw new RangeError(`assembler: ${value} exceeds 64 bits`);
@@ -84,10 +116,18 @@ function shortJump(opcode: number, target: string): Line {
 export const jump = (target: string) => shortJump(0xeb, target);
 export const jumpIf = (condition: keyof typeof CONDITION, target: string) =>
   shortJump(CONDITION[condition], target);
+const far = (target: string, ...opcode: number[]): Line => {
+  const size = opcode.length + 4;
+  return { kind: "branch", size, target, encode: (distance) => [...opcode, ...little(distance - size)] };
+};
+export const call = (target: string) => far(target, 0xe8);
+export const farJump = (target: string) => far(target, 0xe9);
+/** The address of what lies at a label. */
+export const addressOf = (to: Register, target: string) =>
+  far(target, REX_W | ((REGISTER[to] >> 3) << 2), 0x8d, ((REGISTER[to] & 7) << 3) | 5);
 /** The form for more than 128 bytes. */
 export function farJumpIf(condition: keyof typeof CONDITION, target: string): Line {
-  const encode = (distance: number) => [0x0f, CONDITION[condition] + 0x10, ...little(distance - 6)];
-  return { kind: "branch", size: 6, target, encode };
+  return far(target, 0x0f, CONDITION[condition] + 0x10);
 }
 
 // r10 in place of C's rcx: the kernel gets the return address in rcx.

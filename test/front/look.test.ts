@@ -1,13 +1,21 @@
-/** What the executable begins with (scripts/huge-pages.ts). */
+/** The look at the machine that the executable begins with. */
 import { describe, expect, test } from "bun:test";
 import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { look, withLook } from "../scripts/huge-pages.ts";
-import { assembleWith, disassemble, inDirectory, missingFor } from "./init/helpers/tools.ts";
+import { addFront } from "../../scripts/front/elf.ts";
+import { findOption, look } from "../../scripts/front/look.ts";
+import { assemble } from "../../src/init/machine/assemble.ts";
+import { jumpTo, moveNumber } from "../../src/init/machine/x64.ts";
+import { assembleWith, disassemble, inDirectory, missingFor } from "../init/helpers/tools.ts";
 
 const ALWAYS = -(2 ** 31);
 const NEVER = 2 ** 31 - 1;
 const x64 = test.skipIf(process.arch !== "x64");
+
+const withLook = (executable: Uint8Array, dear?: number): Uint8Array =>
+  addFront(executable, (entry) =>
+    assemble([...look(findOption(executable), dear), moveNumber("rax", entry), jumpTo("rax")]),
+  );
 
 const LISTING = `
 .intel_syntax noprefix
@@ -68,8 +76,6 @@ cheap:  mov rdi, rbx
         mov eax, 11
         syscall
 leave:  pop rdx
-        movabs rax, 0x8877665544332211
-        jmp rax
 `;
 
 const binutils = missingFor("x64");
@@ -79,7 +85,7 @@ test.skipIf(binutils !== "")(`is the listing that the GNU assembler is given${bi
     "jae.d32",
     "{disp32} jae",
   );
-  const code = look({ entry: 0x8877665544332211n, option: 0x1122334455667788n });
+  const code = assemble(look(0x1122334455667788n));
   expect(disassemble("x64", code)).toEqual(disassemble("x64", assembleWith("x64", source)));
   expect(code).toEqual(assembleWith("x64", source));
 });
@@ -186,18 +192,3 @@ test.skipIf(process.arch !== "x64" || noAdvice !== "")(
     });
   },
 );
-
-x64("the built executable begins with it", () => {
-  const file = readFileSync(join(import.meta.dir, "../dist/kontena"));
-  const entry = file.readBigUInt64LE(24);
-  const segments = Array.from({ length: file.readUInt16LE(56) }, (_, i) => {
-    const at = Number(file.readBigUInt64LE(32)) + i * 56;
-    const field = (offset: number) => file.readBigUInt64LE(at + offset);
-    return { type: file.readUInt32LE(at), offset: field(8), address: field(16), size: field(32) };
-  });
-  const own = segments.find(({ type, address }) => type === 1 && address === entry);
-  const code = look({ entry: 0n, option: 0n });
-  expect(own?.size).toBe(BigInt(code.length));
-  const begin = Number(own?.offset);
-  expect(file.subarray(begin, begin + 64)).toEqual(Buffer.from(code.subarray(0, 64)));
-});
