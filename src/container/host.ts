@@ -7,6 +7,7 @@ import { lstatSync, readlinkSync, type Stats, statSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import type { Host, SourceKind } from "../plan/input.ts";
 import type { Lookup } from "../plan/lookups.ts";
+import { homeOf } from "./home.ts";
 import { addRootFacts } from "./root-facts.ts";
 
 /** Value of a line `Name:\tvalue` of /proc/PID/status. */
@@ -81,6 +82,7 @@ export function sourceKinds(lookups: readonly Lookup[], rootfs: string): Host["s
   addRootFacts(kinds, images, rootfs);
   for (const lookup of lookups) {
     const { of, name, path } = lookup;
+    if (of === "home") kinds[name] = `home ${homeOf(lookup.top ?? rootfs, path, lookup.uid)}`;
     try {
       if (of === "source") kinds[name] = lookup.link ? linkKind(path) : kindOf(statSync(path));
       else if (of === "device" && statSync(path).isBlockDevice()) kinds[name] = "file";

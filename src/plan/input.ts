@@ -16,7 +16,13 @@ export interface Hierarchy {
  * What a path of the config is. A symlink is one only where it isn't to be followed; what it says follows the blank. Of a
  * destination it is the mode, in octal, that a tmpfs there gets, or where its symlinks lead if that isn't there yet.
  */
-export type SourceKind = "directory" | "file" | `link ${string}` | `mode ${string}` | `place ${string}`;
+export type SourceKind =
+  | "directory"
+  | "file"
+  | `link ${string}`
+  | `mode ${string}`
+  | `place ${string}`
+  | `home ${string}`;
 
 /** Facts about the host and the caller, gathered once before planning. */
 export interface Host {

@@ -4,6 +4,7 @@
  */
 import type { Config } from "../../spec/config.ts";
 import { relative } from "./destination.ts";
+import { type HomeLookup, homeLookup } from "./home.ts";
 import {
   deviceName,
   isBind,
@@ -21,10 +22,13 @@ export type Lookup =
   /** Whether a source is a block device. */
   | { of: "device"; name: string; path: string }
   /** A destination in the image: where its symlinks lead, if that isn't there yet, and the mode of a directory. */
-  | { of: "image"; name: string; path: string; mode?: string };
+  | { of: "image"; name: string; path: string; mode?: string }
+  /** HOME of the program's user, in a passwd file. */
+  | HomeLookup;
 
 /** In the order of the answers. */
-export function lookupsOf({ mounts = [] }: Config): Lookup[] {
+export function lookupsOf(config: Config): Lookup[] {
+  const { mounts = [] } = config;
   const images = mounts.flatMap((mount, i): Lookup[] =>
     isOnImage(mounts, i)
       ? [
@@ -43,5 +47,5 @@ export function lookupsOf({ mounts = [] }: Config): Lookup[] {
     if (isBind(mount)) return [{ of: "source", name: sourceName(mount), path, link: meansLink(mount) }];
     return path.startsWith("/") ? [{ of: "device", name: deviceName(mount), path }] : [];
   });
-  return [...images, ...sources];
+  return [...images, ...sources, ...homeLookup(config)];
 }

@@ -6,6 +6,7 @@ import { ACCESS, AT_EACCESS, AT_FDCWD, CLOSE_RANGE, O, RESOLVE } from "../kernel
 import { PR } from "../kernel/consts/prctl.ts";
 import { STATX_BASIC_STATS, STATX_SIZE } from "../kernel/structs.ts";
 import { join, normalize } from "../path.ts";
+import { environmentOf } from "./home.ts";
 import type { PlanInput } from "./input.ts";
 import { CWD_BUFFER, EXEC_PATH, lookupCells } from "./names.ts";
 import { filterHints } from "./seccomp.ts";
@@ -174,7 +175,11 @@ export function execute(input: PlanInput): Step[] {
   return [
     {
       call: "execve",
-      args: [buffer(EXEC_PATH, longest), { strings: args }, { strings: input.config.process?.env ?? [] }],
+      args: [
+        buffer(EXEC_PATH, longest),
+        { strings: args },
+        { strings: environmentOf(input.config, input.host) },
+      ],
       why: "the program",
       at: "process.args",
       fail: {

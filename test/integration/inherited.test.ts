@@ -48,7 +48,7 @@ const asCaller = (config: TestConfig) => {
   config.process.capabilities = { bounding: own, effective: own, permitted: own };
   delete config.process.rlimits;
   config.process.noNewPrivileges = false;
-  config.process.env = ["PATH=/bin"];
+  config.process.env = ["PATH=/bin", "HOME=/"];
 };
 
 function dumper(): TestBundle {
@@ -57,7 +57,7 @@ function dumper(): TestBundle {
 
 const words = (...args: string[]) => args.map((a) => `'${a.replaceAll("'", "'\\''")}'`).join(" ");
 // A shell adds variables of its own, such as PWD; env takes them away.
-const direct = words("env", "-i", "PATH=/bin", "/bin/busybox", "sh", "-c", DUMP);
+const direct = words("env", "-i", "PATH=/bin", "HOME=/", "/bin/busybox", "sh", "-c", DUMP);
 const inContainer = (b: TestBundle, ...more: string[]) =>
   words(KONTENA, "--root", box.root, "run", "--bundle", b.directory, ...more, b.id);
 
@@ -198,7 +198,7 @@ bunTest.todo("a soft limit of open files that only kontena itself was given arri
 test("the environment of the caller doesn't reach the program", () => {
   const b = box.bundle({ args: ["/bin/cat", "/proc/self/environ"], patch: asCaller });
   const options = { env: { SECRET: "1", BUN_CONFIG: "2", KONTENA: "3" } };
-  expect(box.kontena(["run", "--bundle", b.directory, b.id], options).stdout).toBe("PATH=/bin\0");
+  expect(box.kontena(["run", "--bundle", b.directory, b.id], options).stdout).toBe("PATH=/bin\0HOME=/\0");
 });
 
 const MASKS = ["SigBlk", "SigIgn", "SigCgt", "SigPnd", "ShdPnd"];

@@ -2,7 +2,7 @@
 import { expect } from "bun:test";
 import { chmodSync, existsSync, mkdirSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { openBox, test } from "./helpers.ts";
+import { type BundleOptions, openBox, test } from "./helpers.ts";
 
 const box = openBox("process");
 
@@ -94,7 +94,7 @@ test("args[0] is what the program is called by", () => {
 });
 
 test("the environment is exactly the config's, in its order", () => {
-  const env = ["Z=last letter first", "PATH=/bin", "EMPTY=", "A=1=2", "UTF8=ü😀"];
+  const env = ["Z=last letter first", "PATH=/bin", "EMPTY=", "HOME=/x", "A=1=2", "UTF8=ü😀"];
   const output = box.outputOf({
     args: ["cat", "/proc/self/environ"],
     patch: (config) => {
@@ -104,14 +104,102 @@ test("the environment is exactly the config's, in its order", () => {
   expect(output).toBe(env.map((e) => `${e}\0`).join(""));
 });
 
-test("an environment that isn't there is empty", () => {
+test("an environment that isn't there is HOME alone", () => {
   const output = box.outputOf({
     args: ["/bin/cat", "/proc/self/environ"],
     patch: (config) => {
       delete config.process.env;
     },
   });
-  expect(output).toBe("");
+  expect(output).toBe("HOME=/\0");
+});
+
+const PASSWD =
+  "root:x:0:0:root:/root:/bin/sh\nshort:x:7\njoe:x:1000:1000::/home/joe:/bin/sh\nnone:x:1001:1::\n";
+
+/** HOME of a user in a container with such an /etc/passwd, and of `exec` there. */
+function homes(uid: number, fill: (etc: string) => void, patch: BundleOptions["patch"] = () => {}): string[] {
+  const b = box.bundle({
+    args: ["sh", "-c", "echo $HOME; exec sleep 1000"],
+    fill: (rootfs) => {
+      mkdirSync(join(rootfs, "etc"));
+      fill(join(rootfs, "etc"));
+    },
+    patch: (config, directory) => {
+      config.process.user = { uid, gid: 0 };
+      patch(config, directory);
+    },
+  });
+  const created = box.create(b);
+  expect(box.kontena(["start", b.id]).status).toBe(0);
+  const { stdout } = box.kontena(["exec", b.id, "sh", "-c", "echo $HOME"]);
+  expect(box.kontena(["delete", "--force", b.id]).status).toBe(0);
+  return [created.output().trim(), stdout.trim()];
+}
+const twice = (home: string) => [home, home];
+const write = (etc: string) => writeFileSync(join(etc, "passwd"), PASSWD);
+
+test("HOME is that of the user in the container's passwd file, or / where there is none", () => {
+  expect(homes(0, write)).toEqual(twice("/root"));
+  expect(homes(1000, write)).toEqual(twice("/home/joe"));
+  for (const uid of [7, 1001, 1002]) expect(homes(uid, write)).toEqual(twice("/"));
+  expect(homes(1000, () => {})).toEqual(twice("/"));
+});
+
+test("an empty HOME is none, and another one stays", () => {
+  const env =
+    (entry: string): BundleOptions["patch"] =>
+    (config) =>
+      config.process.env?.push(entry);
+  expect(homes(1000, write, env("HOME="))).toEqual(twice("/home/joe"));
+  expect(homes(1000, write, env("HOME=/elsewhere"))).toEqual(twice("/elsewhere"));
+});
+
+test("a passwd file that is mounted over the image's counts", () => {
+  const mount =
+    (destination: string, name: string): BundleOptions["patch"] =>
+    (config, directory) => {
+      const source = join(directory, "etc");
+      mkdirSync(source);
+      writeFileSync(join(source, "passwd"), "joe:x:1000:1000::/mounted:/bin/sh\n");
+      config.mounts.push({ destination, type: "bind", source: join(source, name), options: ["rbind", "ro"] });
+    };
+  expect(homes(1000, write, mount("/etc/passwd", "passwd"))).toEqual(twice("/mounted"));
+  expect(homes(1000, write, mount("/etc/", ""))).toEqual(twice("/mounted"));
+  const tmpfs: BundleOptions["patch"] = ({ mounts }) =>
+    mounts.push({ destination: "/etc", type: "tmpfs", source: "tmpfs" });
+  expect(homes(1000, write, tmpfs)).toEqual(twice("/"));
+});
+
+test("a passwd file that is none is passed over, and no symlink leads out of the image", () => {
+  const outside = join(box.directory, "outside");
+  writeFileSync(outside, "joe:x:1000:1000::/outside:/bin/sh\n");
+  expect(homes(1000, (etc) => symlinkSync(outside, join(etc, "passwd")))).toEqual(twice("/"));
+  expect(homes(1000, (etc) => symlinkSync(`../../../..${outside}`, join(etc, "passwd")))).toEqual(twice("/"));
+  expect(homes(1000, (etc) => mkdirSync(join(etc, "passwd")))).toEqual(twice("/"));
+  // Nobody writes to it.
+  expect(homes(1000, (etc) => Bun.spawnSync(["mkfifo", join(etc, "passwd")]))).toEqual(twice("/"));
+  expect(
+    homes(1000, (etc) => writeFileSync(join(etc, "passwd"), "joe:x:1000:1000::/h\0me:/bin/sh\n")),
+  ).toEqual(twice("/"));
+  expect(
+    homes(1000, (etc) =>
+      writeFileSync(join(etc, "passwd"), Buffer.from("joe:x:1000:1000::/h\xff:/bin/sh\n", "latin1")),
+    ),
+  ).toEqual(twice("/"));
+});
+
+test("a plan that is kept has the HOME of now", () => {
+  const b = box.bundle({
+    args: ["sh", "-c", "echo $HOME"],
+    fill: (rootfs) => {
+      mkdirSync(join(rootfs, "etc"));
+      write(join(rootfs, "etc"));
+    },
+  });
+  for (let i = 0; i < 3; i++) expect(box.run(b).stdout).toBe("/root\n");
+  writeFileSync(join(b.rootfs, "etc/passwd"), "root:x:0:0::/other:/bin/sh\n");
+  for (let i = 0; i < 3; i++) expect(box.run(b).stdout).toBe("/other\n");
 });
 
 test("the program starts in the working directory", () => {
