@@ -44,7 +44,8 @@ import { S_IF, S_IFMT } from "../../src/kernel/consts/stat.ts";
 import { kernelCall } from "./kernel-call.ts";
 
 const MAX_ERRNO = 4095;
-const LOCK_EX = 2;
+/** LOCK_EX, and LOCK_NB: who waits for the lock may have to end its holder first, as `delete --force` does. */
+const LOCK = 2 | 4;
 /** Of a shortcut: no more, no less. */
 const LEAST = 512;
 const MOST = 1 << 20;
@@ -262,7 +263,7 @@ function openDirectories(): Line[] {
     ...openOwn(O.O_DIRECTORY, "own"),
     // As every command does: whoever has it may remove the container, and with it the shortcut.
     get("rdi", "own"),
-    moveNumber32("rsi", LOCK_EX),
+    moveNumber32("rsi", LOCK),
     ...kernelCall("flock"),
     test("rax"),
     farJumpIf("nz", "close"),
