@@ -112,6 +112,7 @@ export interface Kontena {
 /** A container's own process is all that many programs want. */
 const forExec = () => require("./container/exec.ts") as typeof import("./container/exec.ts");
 const forUpdates = () => require("./container/update.ts") as typeof import("./container/update.ts");
+const forProcesses = () => require("./container/check.ts") as typeof import("./container/check.ts");
 const forStats = () => require("./container/stats.ts") as typeof import("./container/stats.ts");
 
 /** A container's first process: its end is told before its mounts are taken apart. */
@@ -152,7 +153,10 @@ function endOf(
 }
 
 function exec(runtime: Runtime, id: string, options: ExecOptions): Child {
-  const { pid, pidfd } = forExec().execute(runtime, id, options);
+  const { process } = options;
+  const checked =
+    process === undefined ? {} : { process: forProcesses().checkedProcess(process, runtime.warn) };
+  const { pid, pidfd } = forExec().execute(runtime, id, { ...options, ...checked });
   // Until it is reaped nobody else gets its number, and this process reaps it.
   let ended = false;
   onEnd(pid, () => {
@@ -214,7 +218,8 @@ export function open(options: Options = {}): Kontena {
         },
         update(resources) {
           checkOwn();
-          forUpdates().update(runtime, id, resources);
+          const { checkedChange, update } = forUpdates();
+          update(runtime, id, checkedChange(resources, runtime.warn));
         },
         stats() {
           checkOwn();

@@ -314,6 +314,58 @@ describe("exec", () => {
   });
 });
 
+describe("what isn't checked by a command line", () => {
+  const running = () => {
+    const container = create(bundle(["sleep", "1000"]));
+    container.start();
+    return container;
+  };
+
+  real(`is checked by exec, before anything is done${skipped}`, () => {
+    const container = running();
+    const rlimits = [{ type: "RLIMIT_NOPE", soft: 1, hard: 1 }] as never;
+    for (const process of [
+      { cwd: "/", args: ["true"], rlimits },
+      { cwd: "rel", args: ["true"] },
+    ])
+      expect(errorOf(() => container.exec({ args: ["true"], process }))).toMatchObject({
+        code: "CONFIG_INVALID",
+      });
+    for (const options of [
+      { args: ["echo", "a\0b"] },
+      { args: ["echo", "a\ud800b"] },
+      { args: ["true"], env: ["FOO"] },
+      { args: ["true"], env: ["A=\0"] },
+      { args: ["true"], cwd: "/\0" },
+      { args: ["true"], preserveFds: -1 },
+      { args: ["true"], preserveFds: Number.NaN },
+      { args: ["true"], preserveFds: 1.5 },
+    ])
+      expect(errorOf(() => container.exec(options)).code).toBe("USAGE");
+    container.delete({ force: true });
+  });
+
+  real(`is checked by update, and what it doesn't know is told${skipped}`, () => {
+    const warnings: string[] = [];
+    const own = open({ root, onWarning: (_, details) => warnings.push(details?.at ?? "") });
+    const of = bundle(["sleep", "1000"]);
+    const container = own.create({ id: `index-${process.pid}-${++count}`, bundle: of.directory });
+    containers.push(container);
+    for (const resources of [{ memory: { limit: "64m" } }, { pids: { limit: Number.NaN } }])
+      expect(errorOf(() => container.update(resources as never)).code).toBe("CONFIG_INVALID");
+    container.update({ memry: { limit: 1 } } as never);
+    expect(warnings).toEqual(["memry"]);
+    container.delete({ force: true });
+  });
+
+  real(`is an error with a code, for signals and roots too${skipped}`, () => {
+    const container = running();
+    expect(errorOf(() => container.kill(999)).code).toBe("USAGE");
+    expect(errorOf(() => open({ root: "/run/\0x" })).code).toBe("USAGE");
+    container.delete({ force: true });
+  });
+});
+
 describe("standard streams", () => {
   real(`are the descriptors that are given, of the container and of exec${skipped}`, async () => {
     const made = bundle("cat; echo error >&2");

@@ -186,7 +186,13 @@ export const execOptions = () =>
     "no-new-privs": { kind: "flag", description: "no execve gains privileges" },
     apparmor: { kind: "text", value: "PROFILE", description: "AppArmor profile of the program" },
     "process-label": { kind: "text", value: "LABEL", description: "SELinux label of the program" },
-    cgroup: { kind: "text", value: "PATH", description: "a cgroup below the container's own" },
+    cgroup: {
+      kind: "text",
+      many: true,
+      value: "[CONTROLLER,...:]PATH",
+      description:
+        "a cgroup below the container's own, on v1 also of some controllers; may be given several times",
+    },
     ...preserved(),
     "ignore-paused": {
       kind: "flag",

@@ -42,6 +42,8 @@ function readValues(values: Values, options: Options, where: string): Record<str
     if (value === undefined) continue;
     const shown = where === "" ? `--${name}` : `${where}: --${name}`;
     if (option.later) throw notYet(shown);
+    // `--pid-file "$FILE"` of a script that has no FILE: none, as runc takes it. The state's root is too much to be guessed.
+    if (value === "" && where !== "" && option.kind === "text" && !option.choices) continue;
     if (typeof value === "string") out[name] = readValue(value, option, shown);
     else if (typeof value !== "boolean") out[name] = value.map((one) => readValue(one, option, shown));
   }

@@ -54,6 +54,7 @@ function splitCluster(word: string, options: Options): string[] {
       const value = word.slice(i + 1).replace(/^=/, "");
       return [...out, ...(value === "" && rest === "" ? [`--${found[0]}`] : [`--${found[0]}=${value}`])];
     }
+    if (word[i + 1] === "=") return [...out, `--${found[0]}=${word.slice(i + 2)}`];
     out.push(`--${found[0]}`);
   }
   return out;

@@ -56,7 +56,7 @@ function readConfig(file: string, regular: boolean): string {
   try {
     const stats = fstatSync(fd);
     if (regular && !stats.isFile() && !stats.isDirectory()) throw bad(`${file} is not a regular file`);
-    return readBounded(fd, MOST_BYTES, (bytes) => decode(bytes, file));
+    return readJsonText(fd, file);
   } catch (error) {
     throw codeOf(error) === "EFBIG" ? bad(`${file} is longer than ${MOST_BYTES} bytes`) : error;
   } finally {
@@ -71,6 +71,11 @@ function decode(bytes: Uint8Array, file: string): string {
   } catch {
     throw new KontenaError("CONFIG_SYNTAX", `${file} is not UTF-8, as JSON has to be`, { path: file });
   }
+}
+
+/** The text of a file that an option names, which may be a pipe. @throws FileError, EFBIG too; KontenaError CONFIG_SYNTAX */
+export function readJsonText(file: string | number, name = String(file)): string {
+  return readBounded(file, MOST_BYTES, (bytes) => decode(bytes, name));
 }
 
 /** Reads a bundle; nothing is changed. @throws KontenaError BUNDLE_INVALID */

@@ -1,11 +1,13 @@
 /** The checks of a config that need the schemas: loaded only for a config that isn't known yet. */
 import { runnableProblems } from "../../spec/checks.ts";
 import type { Config } from "../../spec/config.ts";
+import { stringifyJson } from "../../spec/json.ts";
 import { parseConfig, parseProcess } from "../../spec/parse.ts";
 import type { Process } from "../../spec/process.ts";
 import { type ErrorCode, KontenaError, type Problem } from "../error.ts";
 import { notApplied } from "../plan/applied.ts";
 import type { BundleText } from "./bundle.ts";
+import type { Runtime } from "./runtime.ts";
 
 export function problemsError(
   code: ErrorCode,
@@ -36,6 +38,12 @@ export function checkProcess(
   if (syntax) throw problemsError("CONFIG_SYNTAX", `${path} is not JSON`, path, problems);
   throw problemsError("CONFIG_INVALID", `${path} has ${problems.length} problems`, path, problems);
 }
+
+/** The same of an object of the caller's. @throws KontenaError CONFIG_INVALID */
+export const checkedProcess = (process: Process, warn: Runtime["warn"]): Process =>
+  checkProcess({ file: "exec: process", text: stringifyJson(process) }, ({ message, at, hint }) =>
+    warn(message, { at, ...(hint ? { hint } : {}) }),
+  );
 
 /** config.json → Config: every problem at once, warnings told. */
 export function checkConfig({ file: path, text }: BundleText, warn: (warning: Problem) => void): Config {

@@ -9,6 +9,7 @@ import { syscall } from "../kernel/libc.ts";
 import { join } from "../path.ts";
 import { CONTAINER, CONTAINER_ROOT, type EnterInput } from "../plan/exec.ts";
 import type { Handle } from "../plan/handles.ts";
+import type { Hierarchy } from "../plan/input.ts";
 import { NAMESPACES, type NamespaceType } from "../plan/namespaces.ts";
 import type { Descriptors } from "./birth.ts";
 import type { StoredState } from "./directory.ts";
@@ -28,8 +29,8 @@ export interface Entrance {
 }
 
 export interface EnterOptions {
-  /** A cgroup below the container's own. */
-  cgroup?: string;
+  /** Cgroups below the container's own (exec-process.ts). */
+  cgroup?: string | readonly string[];
   /** The cgroup is frozen: clone3 into it would wait, and this process with it; a move from outside doesn't. */
   frozen?: boolean;
 }
@@ -55,14 +56,14 @@ function lookAt(state: StoredState, options: EnterOptions, { own }: Descriptors)
     handles.push({ kind: "given", cell: CONTAINER_ROOT, fd });
   }
   const types = namespacesOf(state);
-  if (options.cgroup !== undefined) checkCgroup(state, options.cgroup);
-  const unified = unifiedDirectory(state, options);
+  const below = options.cgroup === undefined ? undefined : checkCgroup(state, options.cgroup);
+  const unified = unifiedDirectory(state, below);
   const cgroupFd = unified === undefined || options.frozen ? undefined : own(openSync(unified, "r"));
   // Whatever was read of that pid until here is of the container's init, if that is alive still.
   if (!isAlive(state.pid, state.startTime)) throw diedEarly(": the container has just ended");
   const namespaces = types.reduce((flags, type) => (flags | NAMESPACES[type].flag) >>> 0, 0);
   return {
-    input: { namespaces, chroot, cgroups: tasksOf(state, options) },
+    input: { namespaces, chroot, cgroups: tasksOf(state, below) },
     types,
     handles,
     ...(cgroupFd === undefined ? {} : { cgroupFd }),
@@ -72,16 +73,47 @@ function lookAt(state: StoredState, options: EnterOptions, { own }: Descriptors)
   };
 }
 
+/** The path below the container's own cgroup in a hierarchy; undefined where it is that one itself. */
+type Below = (hierarchy: Hierarchy) => string | undefined;
+
+/** `CONTROLLER,...:PATH`, as runc has it; a path that begins so can be written with a `/`. */
+const OF_CONTROLLERS = /^([a-z0-9_=,]+):(.*)$/s;
+
+/** @throws KontenaError USAGE */
+function readBelow({ cgroup }: StoredState, asked: string | readonly string[]): Below {
+  const usage = (text: string) => new KontenaError("USAGE", `--cgroup: ${text}`);
+  const words = typeof asked === "string" ? [asked] : asked;
+  const has = ({ version, options }: Hierarchy, controller: string) =>
+    version === 1 && options.includes(controller);
+  const paths = new Map<string, string>();
+  let everywhere: string | undefined;
+  for (const word of words) {
+    const [, controllers, path = word] = OF_CONTROLLERS.exec(word) ?? [];
+    if (path.split("/").includes("..")) throw usage(`${path} isn't below the container's own cgroup`);
+    if (controllers === undefined) {
+      if (words.length > 1) throw usage(`${word} is for all controllers, so it has to be the only one`);
+      everywhere = path;
+    }
+    for (const controller of controllers?.split(",") ?? []) {
+      if (!cgroup?.hierarchies.some((h) => has(h, controller)))
+        throw usage(`the container has no cgroup of a v1 controller ${controller}`);
+      paths.set(controller, path);
+    }
+  }
+  return (hierarchy) => everywhere ?? [...paths].find(([controller]) => has(hierarchy, controller))?.[1];
+}
+
 /** @throws KontenaError USAGE, CGROUP_FAILED */
-function checkCgroup({ cgroup }: StoredState, below: string): void {
-  if (below.split("/").includes(".."))
-    throw new KontenaError("USAGE", `--cgroup: ${below} isn't below the container's own cgroup`);
-  for (const directory of cgroup?.directories ?? []) {
-    const path = join(directory, below);
+function checkCgroup(state: StoredState, asked: string | readonly string[]): Below {
+  const below = readBelow(state, asked);
+  const { directories = [], hierarchies = [] } = state.cgroup ?? {};
+  for (const [i, hierarchy] of hierarchies.entries()) {
+    const path = join(directories[i] ?? "", below(hierarchy) ?? "");
     if (existsSync(path)) continue;
     const what = `--cgroup: cannot enter the cgroup ${path}`;
     throw new KontenaError("CGROUP_FAILED", `${what}: no such file or directory`, { path, errno: "ENOENT" });
   }
+  return below;
 }
 
 /**
@@ -113,11 +145,9 @@ function namespacesOf({ id, pid, startTime }: StoredState): NamespaceType[] {
 }
 
 /** The files of v1 by which the process enters the container's cgroups. */
-function tasksOf({ cgroup }: StoredState, options: EnterOptions): EnterInput["cgroups"] {
+function tasksOf({ cgroup }: StoredState, below: Below | undefined): EnterInput["cgroups"] {
   return (cgroup?.hierarchies ?? []).flatMap((h, i) =>
-    h.version === 1
-      ? [{ ...h, tasks: join(cgroup?.directories[i] ?? "", options.cgroup ?? "", "tasks") }]
-      : [],
+    h.version === 1 ? [{ ...h, tasks: join(cgroup?.directories[i] ?? "", below?.(h) ?? "", "tasks") }] : [],
   );
 }
 
@@ -125,10 +155,11 @@ function tasksOf({ cgroup }: StoredState, options: EnterOptions): EnterInput["cg
  * The container's v2 directory, or the one below it where its init is now: a cgroup that has handed its controllers down
  * takes no process itself (cgroups(7), "no internal processes").
  */
-function unifiedDirectory({ cgroup, pid }: StoredState, options: EnterOptions): string | undefined {
+function unifiedDirectory({ cgroup, pid }: StoredState, asked: Below | undefined): string | undefined {
   const own = cgroup === undefined ? undefined : unifiedOf(cgroup);
   if (own === undefined || cgroup === undefined) return undefined;
   const now = /^0::(.*)$/m.exec(readText(`/proc/${pid}/cgroup`))?.[1] ?? "";
   const below = now.startsWith(`${cgroup.path}/`) ? now.slice(cgroup.path.length) : "";
-  return join(own, options.cgroup ?? below);
+  const hierarchy = cgroup.hierarchies.find(({ version }) => version === 2);
+  return join(own, (hierarchy && asked?.(hierarchy)) ?? below);
 }

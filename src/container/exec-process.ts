@@ -7,7 +7,7 @@ import type { ConsoleOptions } from "./console-socket.ts";
 import type { Stdio } from "./stdio.ts";
 
 export interface ExecOptions extends ConsoleOptions {
-  /** The program and its arguments; the process of the container's config without them, but with `process`. */
+  /** The program and its arguments, unless `process` has those. */
   args: readonly string[];
   /** A whole process in the form of config.json, in the place of the container's own. */
   process?: Process;
@@ -15,14 +15,15 @@ export interface ExecOptions extends ConsoleOptions {
   /** Added to the environment, `NAME=value` each. */
   env?: readonly string[];
   user?: { uid: number; gid?: number };
+  /** Added to the process's own. */
   additionalGids?: readonly number[];
   /** Capabilities that are added to all five sets, by name. */
   capabilities?: readonly string[];
   noNewPrivileges?: boolean;
   apparmorProfile?: string;
   selinuxLabel?: string;
-  /** Below the container's own cgroup. */
-  cgroup?: string;
+  /** A cgroup below the container's own; on v1 also some, `CONTROLLERS:PATH` each, the others staying the container's own. */
+  cgroup?: string | readonly string[];
   /** Also in a paused container; the process stands still until that goes on. */
   ignorePaused?: boolean;
   pidFile?: string;
@@ -46,13 +47,28 @@ function checkIds({ user, additionalGids = [] }: ExecOptions): void {
       throw new KontenaError("USAGE", `exec: ${id} is no id: those are integers from 0 to ${MAX_ID}`);
 }
 
+/** What the kernel takes as it is meant. The config's own was checked when the container was made. */
+function checkTexts({ args, env = [], cwd = "" }: ExecOptions): void {
+  for (const text of [...args, ...env, cwd])
+    if (typeof text !== "string" || text.includes("\0") || !text.isWellFormed())
+      throw new KontenaError(
+        "USAGE",
+        `exec: ${JSON.stringify(text)} is no text that a program could be given`,
+      );
+  for (const entry of env)
+    if (entry.indexOf("=") < 1)
+      throw new KontenaError("USAGE", `exec: the variable ${JSON.stringify(entry)} isn't NAME=VALUE`);
+}
+
 /** The process to run: the one that was given, or the container's own with other arguments, and what the options change. */
 export function processOf(config: Config, options: ExecOptions): Process {
   const own = options.process ?? config.process ?? { cwd: "/" };
   const { args, cwd, env = [], user, additionalGids, capabilities = [], noNewPrivileges } = options;
   checkIds(options);
+  checkTexts(options);
   const merged: Process = { ...own };
-  if (args.length > 0) merged.args = [...args];
+  // A whole process says its program too; only one without any leaves it to the words.
+  if (args.length > 0 && options.process?.args === undefined) merged.args = [...args];
   if (cwd !== undefined) {
     if (!isAbsolute(cwd))
       throw new KontenaError("USAGE", `exec: the working directory "${cwd}" isn't an absolute path`);
@@ -61,8 +77,8 @@ export function processOf(config: Config, options: ExecOptions): Process {
   if (env.length > 0) merged.env = withVariables(own.env ?? [], env);
   if (user !== undefined || additionalGids !== undefined) {
     const { additionalGids: groups, ...rest } = own.user ?? {};
-    const kept = additionalGids ?? groups;
-    merged.user = { ...rest, ...user, ...(kept === undefined ? {} : { additionalGids: [...kept] }) };
+    const all = [...new Set([...(groups ?? []), ...(additionalGids ?? [])])];
+    merged.user = { ...rest, ...user, ...(all.length === 0 ? {} : { additionalGids: all }) };
   }
   if (capabilities.length > 0) merged.capabilities = withCapabilities(own, capabilities);
   if (options.apparmorProfile !== undefined) merged.apparmorProfile = options.apparmorProfile;
@@ -87,12 +103,14 @@ function withVariables(own: readonly string[], added: readonly string[]): string
 
 const SETS = ["bounding", "permitted", "effective", "inheritable", "ambient"] as const;
 
+export const capabilityName = (name: string): string => (name.startsWith("CAP_") ? name : `CAP_${name}`);
+
 /** As runc does: to the four sets, and to the ambient one when there are inheritable capabilities already. */
 function withCapabilities(
   { capabilities = {} }: Process,
   added: readonly string[],
 ): NonNullable<Process["capabilities"]> {
-  const names = added.map((name) => (name.startsWith("CAP_") ? name : `CAP_${name}`));
+  const names = added.map(capabilityName);
   const sets = SETS.map((set) => {
     const own = capabilities[set] ?? [];
     const skip =

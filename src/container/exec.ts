@@ -1,11 +1,14 @@
 /** exec: one more process in a container that runs, with its namespaces, its cgroup, its root and its rights. */
 
 import type { Config } from "../../spec/config.ts";
+import type { Process } from "../../spec/process.ts";
 import { KontenaError } from "../error.ts";
 import { existsSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { join, resolve } from "../path.ts";
+import { capabilitySets } from "../plan/capabilities.ts";
 import { type ExecInput, FOUND, planExec } from "../plan/exec.ts";
+import { lacksHome, withHome } from "../plan/home.ts";
 import { LISTENER } from "../plan/names.ts";
 import { programCheck, treatmentOf } from "../plan/outside.ts";
 import { terminalHandles } from "../plan/terminal.ts";
@@ -14,8 +17,9 @@ import { awaitChild, awaitSoon } from "./children.ts";
 import { checkConsole, openConsole, sendPidfd } from "./console-socket.ts";
 import { CONFIG, doesNotExist, loadState, type StoredState, storedConfig } from "./directory.ts";
 import { type Entrance, entranceOf } from "./enter.ts";
-import { type ExecOptions, processOf } from "./exec-process.ts";
+import { capabilityName, type ExecOptions, processOf } from "./exec-process.ts";
 import { forwardSignals, heedChildren } from "./forward.ts";
+import { homeOf } from "./home.ts";
 import { gatherHost } from "./host.ts";
 import { checkPreserved } from "./input.ts";
 import { keepKits, kitOf } from "./kit-store.ts";
@@ -132,6 +136,14 @@ function configOf({ id }: StoredState, directory: string): Config {
   }
 }
 
+/** With HOME, as the container has its passwd file now; init can hide its root from who isn't root. */
+function atHome({ pid, rootfs }: StoredState, process: Process): Process {
+  if (!lacksHome(process)) return process;
+  const root = `/proc/${pid}/root`;
+  const home = homeOf(existsSync(root) ? root : rootfs, "etc/passwd", process.user?.uid ?? 0);
+  return { ...process, env: withHome(process.env ?? [], home) };
+}
+
 function toExecInput(
   state: StoredState,
   config: Config,
@@ -146,7 +158,7 @@ function toExecInput(
     // Parameters of the kernel were set for the container already.
     config: {
       ...config,
-      process: processOf(config, options),
+      process: atHome(state, processOf(config, options)),
       linux: { ...config.linux, namespaces, sysctl: {} },
     },
     host: { ...gatherHost(), sources: {} },
@@ -163,6 +175,14 @@ function toExecInput(
 /** Loaded for the few containers that have use for it. */
 const rdt = () => require("./rdt.ts") as typeof import("./rdt.ts");
 
+/** Of those that were asked for here: the container's own were told of at create. */
+function warnOfCapabilities({ warn }: Runtime, input: ExecInput, { capabilities = [] }: ExecOptions): void {
+  if (capabilities.length === 0) return;
+  const asked = new Set(capabilities.map(capabilityName));
+  for (const { name, why } of capabilitySets(input).refused)
+    if (asked.delete(name)) warn(`--cap ${name} is left out: ${why}`);
+}
+
 /** What is decided before the process is born. @throws KontenaError */
 export function prepareExec(
   runtime: Runtime,
@@ -175,6 +195,7 @@ export function prepareExec(
   const where = { frozen: ignorePaused, ...(cgroup === undefined ? {} : { cgroup }) };
   const entrance = entranceOf(state, where, descriptors);
   const input = withFilter(runtime, toExecInput(state, configOf(state, directory), options, entrance));
+  warnOfCapabilities(runtime, input, options);
   const [treatment, program] = [treatmentOf(input), programCheck(input)];
   checkConsole(input.config, options);
   const consoleFd = openConsole(input.config, options, descriptors);

@@ -116,6 +116,8 @@ function isRelativeBind(mount: Mount): boolean {
 export function checkPreserved(options: Partial<CreateOptions>): void {
   const count = preservedOf(options);
   const { listenFds = 0 } = options;
+  if (!(Number.isSafeInteger(count) && count >= 0 && listenFds >= 0 && count >= listenFds))
+    throw new KontenaError("USAGE", `${count - listenFds} is no number of descriptors to preserve`);
   for (let fd = 3; fd < 3 + count; fd++) {
     let target: string | undefined;
     try {

@@ -73,6 +73,8 @@ export function signalThrough(pidfd: number, signal: number): boolean {
   const result = rawSyscall("pidfd_send_signal", pidfd, signal, 0, 0);
   if (result === -ERRNO.ESRCH) return false;
   if (result === -ERRNO.EPERM) throw noRight("pidfd_send_signal");
+  if (result === -ERRNO.EINVAL)
+    throw new KontenaError("USAGE", `${signal} is the number of no signal`, { hint: "1 to 64 are" });
   if (result < 0) throw new SyscallError("pidfd_send_signal", -result);
   return true;
 }

@@ -1,5 +1,6 @@
 /** What every command needs: where states are kept, and whom to tell. */
 
+import { KontenaError } from "../error.ts";
 import { readText } from "../kernel/files.ts";
 import { join, resolve } from "../path.ts";
 
@@ -46,6 +47,8 @@ function isUserOnHost(): boolean {
 }
 
 export function openRuntime(options: RuntimeOptions): Runtime {
+  if (options.root?.includes("\0"))
+    throw new KontenaError("USAGE", `${JSON.stringify(options.root)} is no path of a directory`);
   const asked = options.rootless ?? "auto";
   const rootless = asked === "auto" ? process.geteuid?.() !== 0 : asked === "true";
   const defaultFor = () => defaultRoot(asked === "auto" ? isUserOnHost() : rootless);

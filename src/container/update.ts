@@ -1,13 +1,13 @@
 /** update: the limits of a container changed while it runs. */
 
+import { stringifyJson } from "../../spec/json.ts";
 import type { IntelRdt } from "../../spec/linux.ts";
 import { parseResources } from "../../spec/parse.ts";
 import type { Resources } from "../../spec/resources.ts";
 import { driverOf } from "../cgroup/cgroup.ts";
 import { KontenaError } from "../error.ts";
 import { codeOf } from "../kernel/files.ts";
-import { readBounded } from "../kernel/fs.ts";
-import { MOST_BYTES } from "./bundle.ts";
+import { readJsonText } from "./bundle.ts";
 import { loadState, type StoredState, withLock, writeState } from "./directory.ts";
 import type { Runtime } from "./runtime.ts";
 import { statusOf } from "./state.ts";
@@ -22,28 +22,40 @@ export function readChange(path: string, warn: Runtime["warn"]): Resources {
   const name = path === "-" ? "standard input" : path;
   let text: string;
   try {
-    text = readBounded(path === "-" ? 0 : path, MOST_BYTES);
+    text = readJsonText(path === "-" ? 0 : path, name);
   } catch (error) {
+    if (error instanceof KontenaError) throw error;
     const errno = codeOf(error);
     throw new KontenaError("BUNDLE_INVALID", `cannot read the resources from ${name}: ${errno}`, {
       path,
       errno,
     });
   }
+  return checkChange(text, warn, name, path);
+}
+
+/** @throws KontenaError CONFIG_SYNTAX, CONFIG_INVALID */
+function checkChange(text: string, warn: Runtime["warn"], name: string, path = ""): Resources {
   const parsed = parseResources(text);
   for (const { message, at } of parsed.warnings) warn(message, { at });
   if (!("problems" in parsed)) return parsed.resources;
   const { problems, syntax } = parsed;
+  const where = path === "" ? {} : { path };
   if (syntax)
     throw new KontenaError(
       "CONFIG_SYNTAX",
       `the resources from ${name} are not JSON: ${problems[0]?.message}`,
-      {
-        path,
-      },
+      where,
     );
-  throw new KontenaError("CONFIG_INVALID", `the resources from ${name} have problems`, { path, problems });
+  throw new KontenaError("CONFIG_INVALID", `the resources from ${name} have problems`, {
+    ...where,
+    problems,
+  });
 }
+
+/** The same of an object of the caller's. @throws KontenaError CONFIG_INVALID */
+export const checkedChange = (resources: Resources, warn: Runtime["warn"]): Resources =>
+  checkChange(stringifyJson(resources), warn, "the call");
 
 /**
  * Changes the limits that `change` names, and leaves the others. The whole is in the state afterwards.

@@ -112,7 +112,7 @@ test.each([
   ["list --format", "list: --format needs a value (one of table, json)"],
   ["list --format jsn", 'list: --format: "jsn" isn\'t one of table, json (did you mean `json`?)'],
   ["list --quiet=maybe", "list: --quiet is either there or not (legal values are true and false)"],
-  ["create --bundle= x", "create: --bundle: the value is empty"],
+  ["--root= list", "--root: the value is empty"],
   ["create --preserve-fds -1 x", 'create: --preserve-fds: "-1" isn\'t a number from 0 to 999999999'],
   ["create --preserve-fds 0x3 x", 'create: --preserve-fds: "0x3" isn\'t a number from 0 to 999999999'],
   ["create a b", 'create: "b" is one word too many (kontena create [OPTION]... ID)'],

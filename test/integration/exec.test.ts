@@ -14,11 +14,13 @@ import {
 import { join } from "node:path";
 import {
   type BundleOptions,
+  controllerOf,
   openBox,
   readOr,
   statusFields,
   type TestBundle,
   test,
+  testNeeding,
   until,
 } from "./helpers.ts";
 
@@ -322,6 +324,97 @@ test("a cgroup of --cgroup is below the container's own, and is there", () => {
   expect(stderr).toMatch(
     /^kontena: --cgroup: cannot enter the cgroup \/.*\/nosuch\b.*: no such file or directory/,
   );
+});
+
+testNeeding(
+  "root",
+  "busybox",
+  "cgroup v1",
+)("on v1 a cgroup can be of some controllers, and the others stay the container's own", () => {
+  const b = running();
+  const own = (controller: string) => controllerOf(`kontena-${b.id}`, controller)?.path ?? "";
+  for (const controller of ["memory", "pids"]) mkdirSync(join(own(controller), "sub"));
+  const inCgroups = (...cgroups: string[]) => {
+    const options = cgroups.flatMap((cgroup) => ["--cgroup", cgroup]);
+    return box.kontena(["exec", ...options, b.id, "cat", "/proc/self/cgroup"]);
+  };
+  const pathOf = (controller: string, text: string) =>
+    new RegExp(`^\\d+:[^:\n]*\\b${controller}\\b[^:\n]*:(.*)$`, "m").exec(text)?.[1];
+  const { stdout } = inCgroups("memory:/sub");
+  expect([pathOf("memory", stdout), pathOf("pids", stdout)]).toEqual(["/sub", "/"]);
+  const both = inCgroups("memory:sub", "pids:/sub").stdout;
+  expect([pathOf("memory", both), pathOf("pids", both), pathOf("freezer", both)]).toEqual([
+    "/sub",
+    "/sub",
+    "/",
+  ]);
+  for (const [cgroups, text] of [
+    [["memory:nosuch"], "memory/kontena"],
+    [["memory:../x"], "../x isn't below the container's own cgroup"],
+    [["nosuch:sub"], "no cgroup of a v1 controller nosuch"],
+    [["/sub", "memory:sub"], "/sub is for all controllers"],
+  ] as const)
+    expect(inCgroups(...cgroups)).toMatchObject({ status: 255, stderr: expect.stringContaining(text) });
+});
+
+test("an additional group is added to those of the config", () => {
+  const b = running({
+    patch: (c) => Object.assign(c.process, { user: { uid: 0, gid: 0, additionalGids: [10] } }),
+  });
+  expect(box.kontena(["exec", "-g", "20", "-g", "10", b.id, "id", "-G"]).stdout).toBe("0 10 20\n");
+});
+
+test("a process that is given whole says its program too", () => {
+  const b = running();
+  const file = join(box.directory, "whole.json");
+  const run = (process: object) => {
+    writeFileSync(file, JSON.stringify({ cwd: "/", env: ["PATH=/bin"], ...process }));
+    return box.kontena(["exec", "--process", file, b.id, "echo", "words"]).stdout;
+  };
+  expect(run({ args: ["echo", "file"] })).toBe("file\n");
+});
+
+test("a process that isn't UTF-8 is refused, as such a config is", () => {
+  const b = running();
+  const file = join(box.directory, "latin.json");
+  writeFileSync(file, Buffer.from('{"cwd":"/","args":["/bin/echo","a\xffb"]}', "latin1"));
+  expect(box.kontena(["exec", "--process", file, b.id])).toMatchObject({
+    status: 255,
+    stdout: "",
+    stderr: expect.stringContaining("is not UTF-8"),
+  });
+});
+
+test("a flag's value in letters' form, and empty values of options, are what runc takes them for", () => {
+  const b = running();
+  const exec = (...words: string[]) => box.kontena(["exec", ...words, b.id, "echo", "x"]);
+  expect(exec("-d=false", "-t=false")).toMatchObject({ status: 0, stdout: "x\n", stderr: "" });
+  const options = ["--pid-file=", "--console-socket", "", "--cwd=", "--user=", "--cgroup=", "--apparmor="];
+  expect(exec(...options.filter((option) => option !== "--cgroup="))).toMatchObject({
+    status: 0,
+    stdout: "x\n",
+    stderr: "",
+  });
+  expect(exec("-e", "=x")).toMatchObject({
+    status: 255,
+    stderr: expect.stringContaining("isn't NAME=VALUE"),
+  });
+});
+
+test("a capability that can't be had is told of", () => {
+  const b = running();
+  expect(box.kontena(["exec", "--cap", "FOO", b.id, "true"])).toMatchObject({
+    status: 0,
+    stderr: expect.stringContaining("--cap CAP_FOO is left out: this kernel doesn't know it"),
+  });
+});
+
+test("a pid file that can't be written leaves nothing beside it, and no link there is followed", () => {
+  const b = running();
+  const place = join(box.directory, "pids");
+  mkdirSync(join(place, "directory"), { recursive: true });
+  expect(box.kontena(["exec", "--pid-file", join(place, "directory"), b.id, "true"]).status).toBe(255);
+  expect(readdirSync(place)).toEqual(["directory"]);
 });
 
 test("execCPUAffinity is for processes of exec: the container's init keeps the caller's CPUs", () => {

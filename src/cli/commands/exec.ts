@@ -1,9 +1,8 @@
-import { MOST_BYTES } from "../../container/bundle.ts";
+import { readJsonText } from "../../container/bundle.ts";
 import { type ExecOptions, exec } from "../../container/exec.ts";
 import { MAX_ID } from "../../container/exec-process.ts";
 import { openRuntime, type Runtime } from "../../container/runtime.ts";
 import { KontenaError } from "../../error.ts";
-import { readBounded } from "../../kernel/fs.ts";
 import { resolve } from "../../path.ts";
 import type { ExecArguments } from "../arguments.ts";
 import type { CommandContext } from "../option.ts";
@@ -37,7 +36,7 @@ function optionsOf(runtime: Runtime, args: ExecArguments): ExecOptions {
       hint: "or --process FILE, which says it",
     });
   for (const entry of env ?? [])
-    if (!entry.includes("=")) throw new KontenaError("USAGE", `exec: --env: "${entry}" isn't NAME=VALUE`);
+    if (entry.indexOf("=") < 1) throw new KontenaError("USAGE", `exec: --env: "${entry}" isn't NAME=VALUE`);
   return {
     args: command,
     ...(file === undefined ? {} : { process: processIn(runtime, file) }),
@@ -64,8 +63,9 @@ function processIn(runtime: Runtime, file: string): NonNullable<ExecOptions["pro
   const { checkProcess } = require("../../container/check.ts") as typeof import("../../container/check.ts");
   let text: string;
   try {
-    text = readBounded(file, MOST_BYTES);
+    text = readJsonText(file);
   } catch (error) {
+    if (error instanceof KontenaError) throw error;
     const errno = (error as NodeJS.ErrnoException).code ?? "EIO";
     throw new KontenaError("USAGE", `exec: --process: cannot read ${file}: ${errno}`, { path: file, errno });
   }
