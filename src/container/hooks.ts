@@ -6,10 +6,10 @@
 import type { Config } from "../../spec/config.ts";
 import type { Hook, HookName } from "../../spec/hooks.ts";
 import { KontenaError } from "../error.ts";
-import { MFD } from "../kernel/consts/fcntl.ts";
+import { F, MFD, O } from "../kernel/consts/fcntl.ts";
 import { SIGKILL } from "../kernel/consts/signal.ts";
 import { readText } from "../kernel/files.ts";
-import { closeSync, fstatSync, readSync } from "../kernel/fs.ts";
+import { closeSync } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
 import { planHook, STREAMS } from "../plan/hook.ts";
 import { type Descriptors, ownDescriptors } from "./birth.ts";
@@ -18,7 +18,7 @@ import { type Entrance, entranceOf } from "./enter.ts";
 import { gatherHost } from "./host.ts";
 import { type LaunchOptions, launch } from "./launch.ts";
 import type { ContainerState } from "./state.ts";
-import { awaitEnd, openPidfd, poll, reap } from "./wait.ts";
+import { awaitEnd, openPidfd, poll, type Readiness, reap } from "./wait.ts";
 
 /** Those that run in the container's namespaces; the others run in the runtime's. */
 const INSIDE: readonly HookName[] = ["createContainer", "startContainer"];
@@ -60,10 +60,11 @@ export function runPoststop(
 function runHook(hook: Hook, name: HookName, at: string, options: HookOptions): void {
   const descriptors = ownDescriptors(0);
   try {
-    const { said, ...prepared } = prepareHook(hook, name, at, options, descriptors);
+    const { output, ...prepared } = prepareHook(hook, name, at, options, descriptors);
     const { pid, pidfd } = launch(prepared, descriptors);
     const init = AWAITED.includes(name) ? [descriptors.own(openPidfd(options.stored.pid))] : [];
-    const ended = awaitHook(pid, pidfd, hook.timeout, init);
+    const said = newSaid(output);
+    const ended = awaitHook(pid, pidfd, hook.timeout, init, said);
     if (ended === undefined) return;
     throw new KontenaError("HOOK_FAILED", `the ${name} hook ${hook.path} failed: ${ended}`, {
       at,
@@ -75,16 +76,16 @@ function runHook(hook: Hook, name: HookName, at: string, options: HookOptions): 
   }
 }
 
-/** What is decided before the hook's process is born; `said` is where its output goes. @throws KontenaError */
+/** What is decided before the hook's process is born; `output` is where what it says can be read. @throws KontenaError */
 export function prepareHook(
   hook: Hook,
   name: HookName,
   at: string,
   { config, state, stored }: HookOptions,
   descriptors: Descriptors,
-): LaunchOptions & { said: number } {
-  const stream = (label: string) => descriptors.own(syscall("memfd_create", label, MFD.MFD_CLOEXEC));
-  const [input, said] = [stream("state"), stream("hook")];
+): LaunchOptions & { output: number } {
+  const input = descriptors.own(syscall("memfd_create", "state", MFD.MFD_CLOEXEC));
+  const [output, said] = makePipe(descriptors);
   const inside = INSIDE.includes(name);
   writeAt(input, JSON.stringify(inside ? { ...state, pid: pidInside(stored.pid) } : state));
   const entrance = inside ? entranceOf(stored, {}, descriptors) : undefined;
@@ -100,7 +101,7 @@ export function prepareHook(
     [...(entrance?.handles ?? []), ...streams],
   );
   return {
-    ...{ plan, said, preserveFds: 0, lastCap: host.lastCap },
+    ...{ plan, output, preserveFds: 0, lastCap: host.lastCap },
     ...(entrance?.cgroupFd === undefined ? {} : { cgroupFd: entrance.cgroupFd }),
     born: (born) => entrance?.join(born),
   };
@@ -131,12 +132,14 @@ function awaitHook(
   pidfd: number,
   timeout: number | undefined,
   init: readonly number[],
+  said: Said,
 ): string | undefined {
   try {
-    const ready = poll([pidfd, ...init], timeout === undefined ? -1 : timeout * 1000);
+    const ready = listenUntil([pidfd, ...init], timeout, said);
     const byItself = ready.some(({ fd }) => fd === pidfd);
     if (!byItself) rawSyscall("pidfd_send_signal", pidfd, SIGKILL, 0, 0);
     awaitEnd(pidfd, DIES_MS);
+    hear(said);
     const ended = reap(pid, false);
     if (!byItself && ready.length > 0) return "the container's init has ended";
     if (!byItself) return `it took more than ${timeout} s, and was killed`;
@@ -150,12 +153,58 @@ function awaitHook(
 
 const MOST_SAID = 2000;
 
-/** The end of what it wrote to standard output and error. */
-function hintOf(said: number): { hint?: string } {
-  const { size } = fstatSync(said);
-  const bytes = new Uint8Array(Math.min(size, MOST_SAID));
-  readSync(said, bytes, 0, bytes.length, size - bytes.length);
-  const text = new TextDecoder().decode(bytes).trim();
+/** The end of what a hook has written to standard output and error. */
+interface Said {
+  fd: number;
+  tail: Uint8Array;
+  /** Bytes in all. */
+  size: number;
+}
+
+const newSaid = (fd: number): Said => ({ fd, tail: new Uint8Array(0), size: 0 });
+
+/**
+ * A pipe, since it holds as much as is asked for, and since a shell that opens /dev/stderr anew goes on where it was. Only this end
+ * is read without waiting: the hook's is as any.
+ */
+function makePipe({ own }: Descriptors): [read: number, write: number] {
+  const pair = new Int32Array(2);
+  syscall("pipe2", new Uint8Array(pair.buffer), O.O_CLOEXEC);
+  const [read = -1, write = -1] = pair;
+  own(read);
+  own(write);
+  syscall("fcntl", read, F.F_SETFL, O.O_NONBLOCK);
+  return [read, write];
+}
+
+/** Reads what is there by now. */
+function hear(said: Said): void {
+  const piece = new Uint8Array(16 * 1024);
+  for (;;) {
+    const got = rawSyscall("read", said.fd, piece, piece.length);
+    if (got <= 0) return;
+    const all = new Uint8Array(said.tail.length + got);
+    all.set(said.tail);
+    all.set(piece.subarray(0, got), said.tail.length);
+    said.tail = all.slice(-MOST_SAID);
+    said.size += got;
+  }
+}
+
+/** Waits for one of `fds`, for so many seconds, and hears the hook meanwhile, which may say more than a pipe holds. */
+function listenUntil(fds: readonly number[], seconds: number | undefined, said: Said): Readiness[] {
+  const end = seconds === undefined ? Number.POSITIVE_INFINITY : performance.now() + seconds * 1000;
+  for (;;) {
+    const left = end === Number.POSITIVE_INFINITY ? -1 : Math.max(0, Math.ceil(end - performance.now()));
+    const ready = poll([...fds, said.fd], left);
+    const awaited = ready.filter(({ fd }) => fd !== said.fd);
+    if (awaited.length > 0 || ready.length === 0 || left === 0) return awaited;
+    hear(said);
+  }
+}
+
+function hintOf({ tail, size }: Said): { hint?: string } {
+  const text = new TextDecoder().decode(tail).trim();
   if (text === "") return {};
   return { hint: `it said: ${size > MOST_SAID ? "… " : ""}${text}` };
 }

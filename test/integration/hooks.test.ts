@@ -3,7 +3,7 @@ import { expect } from "bun:test";
 import { existsSync, readFileSync, readlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { HookName } from "../../spec/hooks.ts";
-import { openBox, type TestBundle, type TestConfig, test, until } from "./helpers.ts";
+import { isAlive, openBox, type TestBundle, type TestConfig, test, until } from "./helpers.ts";
 
 const box = openBox("hooks");
 
@@ -172,6 +172,45 @@ for (const name of ["prestart", "createRuntime", "createContainer"] as const)
     expect(box.ids()).toEqual([]);
     expect(logOf(b)).toEqual(["poststop"]);
   });
+
+/** What create says of a hook with this script. */
+function failureOf(text: string, more: object = {}): string {
+  const b = box.bundle({ patch: (c, directory) => add(c, "createRuntime", script(directory, text, more)) });
+  const { status, stderr } = box.create(b);
+  expect(status).toBe(1);
+  return stderr;
+}
+
+test("what a hook says is whole, wherever it opens its standard error anew", () => {
+  expect(failureOf("echo one; echo two > /dev/stderr; echo three >&2; exit 3")).toContain(
+    "(it said: one\ntwo\nthree)",
+  );
+});
+
+test("of much that it says the end is told, and it never waits for a reader", () => {
+  const stderr = failureOf(
+    "i=0; while [ $i -lt 30000 ]; do echo line $i; i=$((i+1)); done; echo the end; exit 3",
+  );
+  expect(stderr).toMatch(/exit status 3 \(it said: … .*line 29999\nthe end\)/s);
+  expect(stderr.length).toBeLessThan(2300);
+});
+
+test("one that talks without end is ended by its timeout", () => {
+  expect(failureOf("while :; do echo again; done", { timeout: 1 })).toContain(
+    "it took more than 1 s, and was killed (it said: … ",
+  );
+});
+
+test("a process that a hook leaves behind with its output is not waited for", async () => {
+  const b = box.bundle({
+    patch: (c, directory) => add(c, "createRuntime", script(directory, "sleep 777 & echo $! > $log; exit 0")),
+  });
+  expect(box.create(b)).toMatchObject({ status: 0, stderr: "" });
+  const pid = Number(logOf(b)[0]);
+  expect(isAlive(pid)).toBe(true);
+  process.kill(pid, "SIGKILL");
+  await until("it is gone", () => !isAlive(pid));
+});
 
 test("a startContainer or poststart hook that fails is start's failure, and the container stops", async () => {
   for (const name of ["startContainer", "poststart"] as const) {
