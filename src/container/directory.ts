@@ -30,7 +30,7 @@ import {
   writeFileSync,
 } from "../kernel/fs.ts";
 import { rawSyscall, syscall } from "../kernel/libc.ts";
-import { join } from "../path.ts";
+import { basename, dirname, join } from "../path.ts";
 import { LISTENER_FIFO } from "../plan/names.ts";
 import { checkId } from "./id.ts";
 import type { RdtGroups } from "./rdt.ts";
@@ -111,6 +111,7 @@ export function makeDirectory(runtime: Runtime, id: string): string {
   } catch (error) {
     if (error instanceof KontenaError) throw error;
     const errno = codeOf(error);
+    if (errno === "ENOTDIR" || errno === "EEXIST") checkRootIsDirectory(runtime.root);
     const isTaken = errno === "EEXIST" && statSync(runtime.root).isDirectory();
     if (isTaken)
       throw new KontenaError("ID_IN_USE", `container with id exists: ${id}`, {
@@ -172,6 +173,21 @@ function anothers(path: string): KontenaError {
   });
 }
 
+/** @throws KontenaError STATE_INVALID */
+export function checkRootIsDirectory(root: string): void {
+  if (statSync(root, { throwIfNoEntry: false })?.isDirectory() === false)
+    throw new KontenaError("STATE_INVALID", `the state directory ${root} is not a directory`, {
+      path: root,
+      hint: "--root names another place",
+    });
+}
+
+/** Something else than a directory is in its place, or in that of the root. */
+function noDirectory(directory: string): KontenaError {
+  checkRootIsDirectory(dirname(directory));
+  return doesNotExist(basename(directory));
+}
+
 /** Undefined when create was killed before it wrote any. */
 export function readState(directory: string): StoredState | undefined {
   const path = join(directory, STATE);
@@ -182,6 +198,7 @@ export function readState(directory: string): StoredState | undefined {
     const errno = codeOf(error);
     if (errno === "ENOENT") return undefined;
     if (errno === "EACCES") throw anothers(path);
+    if (errno === "ENOTDIR") throw noDirectory(directory);
     throw error;
   }
   try {
@@ -241,8 +258,9 @@ export function withLock<T>(directory: string, id: string, action: () => T): T {
       // Anything else than a directory, a FIFO say, would keep this waiting.
       fd = openSync(directory, O.O_RDONLY | O.O_DIRECTORY);
     } catch (error) {
-      if (codeOf(error) === "ENOENT") throw doesNotExist(id);
       if (codeOf(error) === "EACCES") throw anothers(directory);
+      if (codeOf(error) === "ENOTDIR") throw noDirectory(directory);
+      if (codeOf(error) === "ENOENT") throw doesNotExist(id);
       throw error;
     }
     try {

@@ -4,7 +4,7 @@ import { formatError, KontenaError } from "../error.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { readdirSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
-import { readState } from "./directory.ts";
+import { checkRootIsDirectory, readState } from "./directory.ts";
 import { isId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
 import { type ContainerState, toState } from "./state.ts";
@@ -15,6 +15,7 @@ export function idsOf(runtime: Runtime): string[] {
     return readdirSync(runtime.root).filter(isId).sort();
   } catch (error) {
     if (codeOf(error) === "ENOENT") return [];
+    if (codeOf(error) === "ENOTDIR") checkRootIsDirectory(runtime.root);
     throw error;
   }
 }
@@ -28,8 +29,8 @@ export function list(runtime: Runtime): ContainerState[] {
       containers.push(toState(directory, name, readState(directory)));
     } catch (error) {
       // Deleted since, or not a container at all.
-      if (codeOf(error) === "ENOTDIR") continue;
       if (!(error instanceof KontenaError)) throw error;
+      if (error.code === "NOT_FOUND") continue;
       runtime.warn(error.message);
     }
   }

@@ -1,6 +1,6 @@
 /** create, start, state, kill, delete: the words of the spec's runtime.md, and all that must fail. */
 import { expect } from "bun:test";
-import { existsSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseState } from "../../spec/parse.ts";
 import { isAlive, openBox, type TestBundle, test, until } from "./helpers.ts";
@@ -21,6 +21,25 @@ function started(b: TestBundle): TestBundle {
   expect(box.kontena(["start", b.id])).toMatchObject(ok);
   return b;
 }
+
+test("a file in the place of a container is none, and one in the place of the root is told as such", () => {
+  mkdirSync(box.root, { recursive: true, mode: 0o700 });
+  const file = join(box.root, "file");
+  writeFileSync(file, "");
+  for (const command of ["state", "start", "kill", "delete", "ps", "pause"])
+    expect(box.kontena([command, "file"])).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining("container does not exist: file"),
+    });
+  expect(box.kontena(["delete", "--force", "file"])).toMatchObject({ status: 0, stderr: "" });
+  expect(box.kontena(["list", "--format", "json"]).stdout).toBe("[]\n");
+  for (const command of [["list"], ["state", "x"], ["delete", "--force", "x"]])
+    expect(box.kontena(command, { globals: ["--root", file] })).toMatchObject({
+      status: 1,
+      stderr: expect.stringContaining(`the state directory ${file} is not a directory`),
+    });
+  rmSync(file);
+});
 
 test("a container is created, running and stopped, in this order, and then gone", async () => {
   const b = box.bundle({ args: FOREVER });
