@@ -29,7 +29,7 @@ const ODD: readonly unknown[] = [
     "",
     "/",
     "..",
-    "../..",
+    "rootfs/../..",
     "/proc",
     "/dev/null",
     "a",
