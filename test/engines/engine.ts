@@ -214,6 +214,11 @@ export function runTests(
     });
   });
 
+  test("HOME is that of the program's user, whether the engine says it or leaves it to its runtime", () => {
+    expect(run("bb:1", "sh", "-c", "echo $HOME").stdout).toBe("/root");
+    expect(run("--user", "user", "bb:1", "sh", "-c", "echo $HOME").stdout).toBe("/home/user");
+  });
+
   test("a program that isn't there is 127, one that isn't executable 126", () => {
     const missing = run("bb:1", "nosuch");
     expect(missing.status).toBe(127);
