@@ -12,7 +12,10 @@ export function makeImage(directory: string): string {
   cpSync("/bin/busybox", join(root, "bin/busybox"));
   for (const name of APPLETS.split(" ")) symlinkSync("busybox", join(root, "bin", name));
   writeFileSync(join(root, "bin/data"), "no program\n", { mode: 0o644 });
-  writeFileSync(join(root, "etc/passwd"), "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n");
+  writeFileSync(
+    join(root, "etc/passwd"),
+    "root:x:0:0:root:/root:/bin/sh\nuser:x:1000:1000::/home/user:/bin/sh\n",
+  );
   writeFileSync(join(root, "etc/group"), "root:x:0:\nuser:x:1000:\n");
   const { exitCode, stderr } = Bun.spawnSync([
     "tar",

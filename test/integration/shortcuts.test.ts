@@ -62,6 +62,16 @@ test("start lets the program run, and delete removes what it leaves, without Bun
   expect(box.leftovers()).toEqual({ states: [], mounts: [], cgroups: [], processes: [] });
 });
 
+test("delete of what run --detach has left needs no Bun, and run in the foreground leaves no shortcut", async () => {
+  const b = box.bundle();
+  expect(box.run(b, "--detach")).toMatchObject({ status: 0 });
+  await stopped(b);
+  expect(narrow(["delete", b.id])).toMatchObject(done);
+  const kept = box.bundle();
+  expect(box.run(kept, "--keep")).toMatchObject({ status: 0 });
+  expect(existsSync(join(box.root, kept.id, "delete.ops"))).toBe(false);
+});
+
 test("a program that ends at once was started", async () => {
   for (let i = 0; i < 5; i++) {
     const b = await started();
