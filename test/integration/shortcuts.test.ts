@@ -5,12 +5,16 @@
 import { expect } from "bun:test";
 import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { buildInitElf } from "../../src/init/elf.ts";
+import { machineFor } from "../../src/init/machine/index.ts";
+import { OP_NONE } from "../../src/init/op.ts";
 import {
   cgroupsNamed,
   controllerOf,
   openBox,
   type RunOptions,
   type TestBundle,
+  type TestConfig,
   testNeeding,
   test as testOfAll,
   testWhen,
@@ -203,6 +207,23 @@ test("and so is the death of an init that had been let go, and was killed before
   const start = box.kontena(["start", b.id]);
   expect(start.status).toBe(1);
   expect(start.stderr).toContain("init ended before the program ran");
+});
+
+/** A program that waits for a signal (pause(2)). */
+const waiting = () =>
+  buildInitElf({ machine: machineFor("x64"), ops: () => [{ ...OP_NONE, nr: 34, args: [] }] });
+
+test("a program with init's name was started, with a filter too", () => {
+  const seccomp = { defaultAction: "SCMP_ACT_ALLOW" };
+  for (const patch of [() => {}, ({ linux }: TestConfig) => Object.assign(linux, { seccomp })]) {
+    const b = created({
+      args: ["/bin/kontena-init"],
+      patch,
+      fill: (rootfs) => writeFileSync(join(rootfs, "bin/kontena-init"), waiting(), { mode: 0o755 }),
+    });
+    expect(narrow(["start", b.id])).toMatchObject(done);
+    expect(box.state(b.id)).toMatchObject({ status: "running" });
+  }
 });
 
 test("a container with hooks has no shortcuts: they are run", async () => {
