@@ -48,6 +48,7 @@ const MAX_ERRNO = 4095;
 const LOCK = 2 | 4;
 /** Of a shortcut: no more, no less. */
 const LEAST = 512;
+const ENOENT = 2;
 const MOST = 1 << 20;
 
 /** What is kept on the stack, at r15. `stat` is a struct stat, 144 bytes (asm/stat.h). */
@@ -137,10 +138,6 @@ function readArguments(): Line[] {
     addNumber("r14", 8),
     farJump("force"),
 
-    label("root"),
-    put("root", "rsi"),
-    farJump("argument"),
-
     label("log-format"),
     ...when("text", "argument"),
     ...when("json", "argument"),
@@ -148,8 +145,8 @@ function readArguments(): Line[] {
   ];
 }
 
-/** It is made, as the program does; `syslog:` and the like are left to that, and a second one is too. */
-function openLog(): Line[] {
+/** One of `syslog:` and the like is left to the program, and a second one is too. */
+function readLog(): Line[] {
   return [
     label("log"),
     get("rax", "log"),
@@ -163,17 +160,74 @@ function openLog(): Line[] {
     addNumber("rbx", 1),
     test("rax"),
     jumpIf("nz", "character of the log"),
-    moveNumber("rdi", word(AT_FDCWD)),
-    moveNumber32("rdx", O.O_WRONLY | O.O_CREAT | O.O_APPEND | O.O_CLOEXEC),
-    moveNumber32("r10", 0o644),
-    ...kernelCall("openat"),
-    compareNumber("rax", -MAX_ERRNO),
-    farJumpIf("nc", "none"),
-    move("rdi", "rax"),
-    ...kernelCall("close"),
     farJump("argument"),
   ];
 }
+
+/** `..` means another place to the kernel than to the program, and a link is followed where a `/` or `/.` is behind it. */
+function readRoot(): Line[] {
+  return [
+    label("root"),
+    put("root", "rsi"),
+    move("rbx", "rsi"),
+    moveNumber32("rcx", 0),
+    label("character of the root"),
+    // The one before it is in rcx.
+    loadByte("rax", "rbx"),
+    addNumber("rbx", 1),
+    test("rax"),
+    jumpIf("z", "end of the root"),
+    compareByte(".".charCodeAt(0)),
+    jumpIf("nz", "no dot"),
+    compare("rax", "rcx"),
+    farJumpIf("z", "none"),
+    label("no dot"),
+    move("rcx", "rax"),
+    jump("character of the root"),
+    label("end of the root"),
+    move("rax", "rcx"),
+    ...unlike("/"),
+    ...unlike("."),
+    farJump("argument"),
+  ];
+}
+
+/** It is made, as the program does, when nothing else is in the way. Only a regular file: opening others can do anything. */
+function openLog(): Line[] {
+  return [
+    get("rsi", "log"),
+    test("rsi"),
+    jumpIf("z", "logged"),
+    moveNumber("rdi", word(AT_FDCWD)),
+    move("rdx", "r15"),
+    addNumber("rdx", FRAME.stat),
+    moveNumber32("r10", 0),
+    ...kernelCall("newfstatat"),
+    compareNumber("rax", -ENOENT),
+    jumpIf("z", "make the log"),
+    test("rax"),
+    farJumpIf("nz", "unmap"),
+    ...isRegular("unmap"),
+    label("make the log"),
+    moveNumber("rdi", word(AT_FDCWD)),
+    get("rsi", "log"),
+    moveNumber32("rdx", O.O_WRONLY | O.O_CREAT | O.O_APPEND | O.O_NONBLOCK | O.O_CLOEXEC),
+    moveNumber32("r10", 0o644),
+    ...kernelCall("openat"),
+    compareNumber("rax", -MAX_ERRNO),
+    farJumpIf("nc", "unmap"),
+    move("rdi", "rax"),
+    ...kernelCall("close"),
+    label("logged"),
+  ];
+}
+
+/** By its status in the frame. */
+const isRegular = (otherwise: string): Line[] => [
+  load32("rax", "r15", FRAME.stat + STAT.mode),
+  testBits("rax", S_IFMT & ~S_IF.S_IFREG),
+  farJumpIf("nz", otherwise),
+];
 
 /** The last argument; whether it is a name at all is seen by the directory that it has. */
 function readId(): Line[] {
@@ -250,6 +304,9 @@ const openOwn = (flags: number, name: "states" | "own"): Line[] => [
   compareNumber("rax", -MAX_ERRNO),
   farJumpIf("nc", "close"),
   put(name, "rax"),
+  // With a standard stream closed, what is opened here would be it.
+  compareNumber("rax", 3),
+  farJumpIf("less", "close"),
   call("owned"),
 ];
 
@@ -281,9 +338,7 @@ function mapFile(): Line[] {
     farJumpIf("nc", "close"),
     move("r14", "rax"),
     call("owned"),
-    load32("rax", "r15", FRAME.stat + STAT.mode),
-    testBits("rax", S_IFMT & ~S_IF.S_IFREG),
-    farJumpIf("nz", "close"),
+    ...isRegular("close"),
     load("rsi", "r15", FRAME.stat + STAT.size),
     put("size", "rsi"),
     compareNumber("rsi", LEAST),
@@ -305,28 +360,45 @@ function mapFile(): Line[] {
   ];
 }
 
-const header = (name: keyof typeof SHORTCUT_HEADER, to: "rax" | "rcx" | "rdi") =>
-  load(to, "rbx", SHORTCUT_HEADER[name]);
+/** The file lies at its fixed address. */
+const header = (name: keyof typeof SHORTCUT_HEADER, to: "rax" | "rcx" | "rdi"): Line[] => [
+  moveNumber32(to, SHORTCUT_BASE),
+  load(to, to, SHORTCUT_HEADER[name]),
+];
 
 function runFile(): Line[] {
   return [
-    header("magic", "rax"),
+    ...header("magic", "rax"),
     moveNumber("rcx", little64(SHORTCUT_MAGIC)),
     compare("rax", "rcx"),
-    jumpIf("nz", "unmap"),
+    farJumpIf("nz", "unmap"),
     // One whose writing was cut off is shorter than it says.
-    header("size", "rax"),
+    ...header("size", "rax"),
     get("rcx", "size"),
     compare("rax", "rcx"),
-    jumpIf("nz", "unmap"),
-    header("root", "rcx"),
+    farJumpIf("nz", "unmap"),
+    // The directory can have got another name.
+    ...header("id", "rdi"),
+    get("rsi", "id"),
+    call("equal"),
+    farJumpIf("nz", "unmap"),
+    ...openLog(),
+    ...header("root", "rcx"),
     get("rax", "states"),
     store("rcx", 0, "rax"),
-    header("directory", "rcx"),
+    ...header("directory", "rcx"),
     get("rax", "own"),
     store("rcx", 0, "rax"),
-    header("firstOp", "rdi"),
+    ...header("firstOp", "rdi"),
     call("interpreter"),
+    // All that was opened since: these commands have no use for what they inherit there.
+    get("rdi", "states"),
+    moveNumber32("rsi", -1),
+    moveNumber32("rdx", 0),
+    ...kernelCall("close_range"),
+    moveNumber("rax", word(-1)),
+    put("states", "rax"),
+    put("own", "rax"),
     label("unmap"),
     moveNumber32("rdi", SHORTCUT_BASE),
     get("rsi", "size"),
@@ -439,7 +511,8 @@ export function shortcut(): Line[] {
     put("states", "rax"),
     put("own", "rax"),
     ...readArguments(),
-    ...openLog(),
+    ...readRoot(),
+    ...readLog(),
     ...readId(),
     ...chooseRoot(),
     ...openDirectories(),

@@ -74,6 +74,8 @@ export const PLAN = "plan";
 export const START_OPS = "start.json";
 export const CONFIG = "config.json";
 export const FIFO = "exec.fifo";
+/** The name of a process whose front has let init go on (prctl(2), PR_SET_NAME). */
+export const LETS_GO = "kontena: start";
 export const START_SHORTCUT = "start.ops";
 export const DELETE_SHORTCUT = "delete.ops";
 const NEW_STATE = `${STATE}.new`;

@@ -18,6 +18,17 @@ const PROCESS = "the process's descriptor";
 const EPOLL = "epoll";
 
 const EPOLL_CTL_ADD = 1;
+/** A caller in another pid namespace finds nobody of this number, and sees the process in the host's /proc. */
+const isUnseen = (pid: number): Call => ({
+  call: "faccessat2",
+  args: [AT_FDCWD, `/proc/${pid}`, 0, 0],
+  why: "nobody is seen there either",
+  on: { ENOENT: "next" },
+  zero: backFrom(STATES),
+  after: "leave",
+  ...orBack,
+});
+
 /** A zombie holds nothing. Whoever has its number by now, the container's process has ended if that one has. */
 const hasEnded = (pid: number): Outcome => [
   { call: "pidfd_open", args: [pid, 0], save: PROCESS, why: "a zombie may go", ...orBack },
@@ -50,7 +61,7 @@ export function deleteSteps({ cgroup, id, pid }: StoredState): Step[] {
       call: "kill",
       args: [pid, 0],
       why: "the process has to be gone",
-      on: { ESRCH: "next" },
+      on: { ESRCH: [isUnseen(pid)] },
       zero: hasEnded(pid),
       ...orBack,
     },
@@ -76,7 +87,7 @@ export function deleteSteps({ cgroup, id, pid }: StoredState): Step[] {
         otherwise: "next",
       }),
     ),
-    { ...remove(cell(STATES), id, AT_REMOVEDIR), why: "the container", on: { ENOENT: "next" }, ...orBack },
+    { ...remove(cell(STATES), id, AT_REMOVEDIR), why: "the container", ...orBack },
     succeed,
   ];
 }
@@ -85,7 +96,7 @@ export function deleteSteps({ cgroup, id, pid }: StoredState): Step[] {
 export function leaveShortcuts(directory: string, state: StoredState): void {
   const { cgroup, hooks, listener, resctrl } = state;
   const leave = (name: string, steps: readonly Step[]) =>
-    writeFileSync(join(directory, name), encodeShortcut(steps), { mode: 0o600 });
+    writeFileSync(join(directory, name), encodeShortcut(state.id, steps), { mode: 0o600 });
   if (hooks) return;
   if (listener === undefined) leave(START_SHORTCUT, startSteps(state));
   if (resctrl === undefined && cgroup?.manager !== "systemd") leave(DELETE_SHORTCUT, deleteSteps(state));

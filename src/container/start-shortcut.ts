@@ -1,12 +1,14 @@
 /** The calls of `start` (start.ts) for a container with whom nothing is unusual. */
 import { controllerOf, unifiedOf } from "../cgroup/directories.ts";
-import { LAST, RECORD } from "../init/memory.ts";
+import { LAST, RECORD, UNSET } from "../init/memory.ts";
 import { OWN } from "../init/shortcut.ts";
-import { type Arg, type Call, cell, type Outcome, type Step, words } from "../init/step.ts";
-import { AT_FDCWD, F, O } from "../kernel/consts/fcntl.ts";
+import { type Call, cell, type Outcome, type Step, words } from "../init/step.ts";
+import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
+import { PR } from "../kernel/consts/prctl.ts";
+import { POLL } from "../kernel/consts/socket.ts";
 import { join } from "../path.ts";
 import { INIT_NAME, READY } from "../plan/names.ts";
-import { FIFO, PLAN, type StoredState } from "./directory.ts";
+import { FIFO, LETS_GO, PLAN, type StoredState } from "./directory.ts";
 import {
   backFrom,
   isEqual,
@@ -24,9 +26,8 @@ import {
 const FIFO_END = "this end of the FIFO";
 const FREEZER = "the freezer's file";
 const STAT = "the process's stat";
-
-/** With the FIFO closed, which would seem to be heard else. */
-const hangUp = backFrom(FIFO_END);
+const PROCESS = "the process's descriptor";
+const EPOLL = "epoll";
 
 /** A container that was frozen isn't started (state.ts, `isPaused`). */
 function refuseFrozen(path: string): Step[] {
@@ -45,32 +46,57 @@ function refuseFrozen(path: string): Step[] {
   ];
 }
 
-/** Nanoseconds. `start` can be here before init is, which create leaves on its way. */
-const PAUSES = [100_000, 300_000, 1_000_000, 3_000_000, 10_000_000, 30_000_000];
-
-/** init's first word. As long as it hasn't opened its end there is nothing to read. */
-function hear(at: Arg, [pause, ...more]: readonly number[]): Call {
-  const wait = (length: number): Call => ({
-    call: "nanosleep",
-    args: [words(0, length), 0],
-    why: "it isn't there yet",
-    otherwise: "next",
-  });
-  return {
-    call: "read",
-    args: [cell(FIFO_END), at, READY.length],
-    why: "hear that init goes on",
-    on: { EINTR: "again" },
-    zero: pause === undefined ? hangUp : [wait(pause), hear(at, more)],
-    otherwise: hangUp,
-  };
+/** A created container's process is alive, and init still (state.ts, `statusOf`). */
+function checkCreated(pid: number): Step[] {
+  return [
+    {
+      call: "pidfd_open",
+      args: [pid, 0],
+      save: PROCESS,
+      why: "its end has to be heard, whoever holds the FIFO",
+      ...orBack,
+    },
+    {
+      call: "openat",
+      args: [AT_FDCWD, `/proc/${pid}/stat`, O.O_CLOEXEC, 0],
+      save: STAT,
+      why: "see whether the process is init",
+      ...orBack,
+    },
+    ...readName(pid, "leave", backFrom(STAT), "created"),
+  ];
 }
 
-/** Opens the FIFO, which lets init go on, and hears it until it closes its end: execve does, and its death (start.ts, `listen`). */
+const EPOLL_CTL_ADD = 1;
+
+/** Opens the FIFO, which lets init go on. Whoever goes back from here on has done that: its name says so (start.ts, `hasLetGo`). */
 function letGo(): Step[] {
   const said = number("what init says");
   const more = number("what it says besides");
+  const watch = (name: string): Call => ({
+    call: "epoll_ctl",
+    args: [cell(EPOLL), EPOLL_CTL_ADD, cell(name), words(POLL.POLLIN, 0)],
+    why: "for what is said, or an end",
+    ...orBack,
+  });
+  const wait: Call = {
+    call: "epoll_pwait",
+    args: [cell(EPOLL), words(0, 0), 1, -1, 0, 8],
+    why: "wait for one of them",
+    on: { EINTR: "again" },
+    ...orBack,
+  };
+  const read = (of: Num, why: string): Call => ({
+    call: "read",
+    args: [cell(FIFO_END), of.at, 1],
+    why,
+    on: { EINTR: "again" },
+    ...orBack,
+  });
   return [
+    { call: "epoll_create1", args: [O.O_CLOEXEC], save: EPOLL, why: "to wait for two", ...orBack },
+    watch(PROCESS),
+    { call: "prctl", args: [PR.PR_SET_NAME, LETS_GO, 0, 0, 0], why: "init goes on now", ...orBack },
     {
       call: "openat",
       args: [cell(OWN), FIFO, O.O_NONBLOCK | O.O_CLOEXEC, 0],
@@ -78,19 +104,14 @@ function letGo(): Step[] {
       why: "let init go on, which waits in opening the other end",
       ...orBack,
     },
-    { call: "fcntl", args: [cell(FIFO_END), F.F_SETFL, 0], why: "wait in reading", otherwise: hangUp },
-    { ...said.clear, otherwise: hangUp },
-    hear(said.at, PAUSES),
-    ...isEqual(said, little(READY), hangUp, "it has to be that"),
-    {
-      call: "read",
-      args: [cell(FIFO_END), more.at, 1],
-      why: "wait until the program is executed",
-      on: { EINTR: "again" },
-      zero: "next",
-      after: "leave",
-      ...orBack,
-    },
+    watch(FIFO_END),
+    said.clear,
+    wait,
+    { ...read(said, "hear that init goes on"), zero: backFrom(FIFO_END) },
+    ...isEqual(said, little(READY), "leave", "it has to be that"),
+    more.clear,
+    wait,
+    { ...read(more, "its end is execve's doing, or that of init"), zero: "next", after: "leave" },
   ];
 }
 
@@ -98,18 +119,19 @@ function letGo(): Step[] {
 function checkRecord(): Step[] {
   const errno = number("the error number of the failure record");
   const last = number("the last call before execve");
-  const read = ({ at }: Num, offset: number, why: string): Call => ({
+  const read = ({ at }: Num, size: number, offset: number, why: string): Call => ({
     call: "pread64",
-    args: [cell(SCALE), at, 8, offset],
+    args: [cell(SCALE), at, size, offset],
     why,
     ...orBack,
   });
   return [
-    read(errno, RECORD, "see whether a step has failed"),
+    read(errno, 8, RECORD, "see whether a step has failed"),
     ...isEqual(errno, 0, "leave", "none has"),
-    read(last, LAST, "see whether all were made"),
-    // Not saved yet is a negative number, and so is an error: no offset.
-    { call: "lseek", args: [cell(SCALE), last.cell, 0], why: "they were", ...orBack },
+    last.clear,
+    // Its highest byte tells what isn't saved yet from a result, and from an error that is let pass.
+    read(last, 1, LAST + 7, "see whether all were made"),
+    ...isOther(last, Number(BigInt.asUintN(64, BigInt(UNSET)) >> 56n), backFrom(SCALE), "they were"),
   ];
 }
 
@@ -136,7 +158,7 @@ function checkName(pid: number, filtered: boolean): Step[] {
           why: "see whose name it has; a program may have ended by now",
           otherwise: "leave",
         },
-        ...readName(pid, runs, leave(hasEnded)),
+        ...readName(pid, runs, leave(hasEnded), "executed"),
         ...(filtered
           ? [...isInitsFile(pid, runs), ...lookAgain(hasEnded)]
           : [{ ...ended.clear, otherwise: "leave" } as const]),
@@ -146,8 +168,8 @@ function checkName(pid: number, filtered: boolean): Step[] {
   ];
 }
 
-/** `PID (kontena-init) S`: goes on when it is so, and the process no zombie. */
-function readName(pid: number, otherwise: Outcome, zombie: Outcome): Call[] {
+/** `PID (kontena-init) S`: goes on when it is so, and the process no zombie. `when` is part of the cells' names. */
+function readName(pid: number, otherwise: Outcome, zombie: Outcome, when: string): Call[] {
   const prefix = `${pid} (`;
   const name = `${INIT_NAME}) `;
   const read = (of: Num, size: number, offset: number): Call[] => [
@@ -156,15 +178,14 @@ function readName(pid: number, otherwise: Outcome, zombie: Outcome): Call[] {
       call: "pread64",
       args: [cell(STAT), of.at, size, offset],
       why: "read a part of it",
-      zero: "leave",
       otherwise: "leave",
     },
   ];
   const pieces = name.match(/.{1,4}/g) as string[];
-  const letter = number("the process's state");
+  const letter = number(`the state when ${when}`);
   return [
     ...pieces.flatMap((piece, i) => {
-      const part = number(`part ${i} of the process's name`);
+      const part = number(`part ${i} of the name when ${when}`);
       return [
         ...read(part, piece.length, prefix.length + 4 * i),
         ...isEqual(part, little(piece), otherwise, "the program has another name"),
@@ -216,6 +237,7 @@ export function startSteps({ cgroup, pid, filtered }: StoredState): Step[] {
       ...orBack,
     },
     ...(freezer === undefined ? [] : refuseFrozen(freezer)),
+    ...checkCreated(pid),
     ...letGo(),
     ...checkRecord(),
     ...checkName(pid, filtered === true),

@@ -7,6 +7,7 @@ import { KontenaError } from "../error.ts";
 import { reachedExecve } from "../init/memory.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { ERRNO } from "../kernel/errno.ts";
+import { readPiece } from "../kernel/files.ts";
 import { closeSync, constants, existsSync, openSync, readFileSync, unlinkSync } from "../kernel/fs.ts";
 import { rawSyscall, SyscallError } from "../kernel/libc.ts";
 import { join } from "../path.ts";
@@ -18,6 +19,7 @@ import {
   doesNotExist,
   FIFO,
   isSame,
+  LETS_GO,
   PLAN,
   readState,
   START_OPS,
@@ -52,6 +54,7 @@ export function start(runtime: Runtime, id: string, notifySocket?: string, own?:
     // Before the status is looked at, which then says of this very process that it waits.
     const pidfd = state === undefined ? -1 : rawSyscall("pidfd_open", state.pid, 0);
     try {
+      if (state !== undefined && hasLetGo()) return { pid: state.pid, notifier: finish(directory, state) };
       checkCreated(directory, id, state);
       const known = pidfd < 0 ? undefined : pidfd;
       return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket, known) };
@@ -63,6 +66,27 @@ export function start(runtime: Runtime, id: string, notifySocket?: string, own?:
   if (started.notifier !== undefined) loadNotify().awaitReady(runtime, started.notifier, started.pid);
 }
 
+/** This very process did, before Bun began, and something was unusual then: the status is no longer that of before. */
+const hasLetGo = (): boolean => readPiece("/proc/self/comm") === `${LETS_GO}\n`;
+
+/** What is left to do then: to hear what comes of it. @throws KontenaError for what stopped the program */
+function finish(directory: string, state: StoredState): undefined {
+  const pidfd = pidfdOf(state);
+  try {
+    if (pidfd !== undefined) lead(directory, state, pidfd, undefined);
+    else {
+      const failure = failureOf(directory, state, undefined, "");
+      reap(state.pid, true);
+      if (failure !== undefined) throw failure;
+    }
+    unlinkSync(join(directory, FIFO));
+  } catch (error) {
+    throw explainMemory(error, state.cgroup);
+  } finally {
+    if (pidfd !== undefined) closeSync(pidfd);
+  }
+}
+
 /** @throws KontenaError WRONG_STATUS, or why init isn't there any more */
 function checkCreated(
   directory: string,
@@ -72,10 +96,7 @@ function checkCreated(
   const status = statusOf(directory, state);
   // Stopped before it was ever started: init may have said why.
   if (status === "stopped" && existsSync(join(directory, FIFO))) {
-    const head = readHead(join(directory, PLAN));
-    // Let go already, and killed in execve: by its filter, most likely. The executable's front leaves that to be told here.
-    const killed = () => (reachedExecve(head) ? died("", state?.pid ?? 0) : undefined);
-    const failure = recorded(directory, head) ?? killed();
+    const failure = recorded(directory, readHead(join(directory, PLAN)));
     if (state !== undefined) reap(state.pid, true);
     if (failure !== undefined) throw failure;
   }
@@ -187,7 +208,7 @@ function lead(directory: string, state: StoredState, pidfd: number, handOver: Ha
 function failureOf(
   directory: string,
   state: StoredState,
-  pidfd: number,
+  pidfd: number | undefined,
   said: string,
 ): KontenaError | undefined {
   const head = readHead(join(directory, PLAN));
@@ -201,11 +222,12 @@ function failureOf(
 const ENDING_MS = 1000;
 
 /** Whether it has ended with init's name. With a filter, by which its execve may have been the end, an end under way is waited for. */
-function diedAsInit({ pid, startTime, filtered }: StoredState, pidfd: number): boolean {
+function diedAsInit({ pid, startTime, filtered }: StoredState, pidfd?: number): boolean {
   const isInit = () => {
     const stat = readStat(pid);
     return stat?.startTime === startTime && stat.name === INIT_NAME;
   };
+  if (pidfd === undefined) return isInit();
   let hasEnded = poll([pidfd], 0).length > 0;
   for (let i = 0; filtered && !hasEnded && i < ENDING_MS && isInit(); i++)
     hasEnded = poll([pidfd], 1).length > 0;

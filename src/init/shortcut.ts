@@ -4,7 +4,7 @@
  * as usual; else it returns, and the command goes its ordinary way.
  */
 import { encodePlan } from "./encode.ts";
-import { LOG } from "./memory.ts";
+import { LOG, LOG_SIZE, putText } from "./memory.ts";
 import type { Step } from "./step.ts";
 
 /** Where the front maps one: behind the executable and the heap of a program that hasn't begun. */
@@ -19,7 +19,11 @@ export const SHORTCUT_HEADER = {
   root: LOG + 16,
   directory: LOG + 24,
   firstOp: LOG + 32,
+  /** Address of the id, a text. */
+  id: LOG + 40,
 } as const;
+
+const ID_AT = LOG + 48;
 
 /** The last character is the version of this form. */
 export const SHORTCUT_MAGIC = "KONTENA1";
@@ -29,7 +33,7 @@ export const STATES = "directory of the states";
 export const OWN = "directory of the container";
 
 /** The front calls it with both descriptors; the end of the steps is the way back to it. */
-export function encodeShortcut(steps: readonly Step[]): Uint8Array {
+export function encodeShortcut(id: string, steps: readonly Step[]): Uint8Array {
   const { bytes, cells, firstOp } = encodePlan(
     { create: steps, start: [] },
     { [STATES]: -1, [OWN]: -1 },
@@ -42,5 +46,7 @@ export function encodeShortcut(steps: readonly Step[]): Uint8Array {
   put(SHORTCUT_HEADER.root, SHORTCUT_BASE + (cells.get(STATES) as number));
   put(SHORTCUT_HEADER.directory, SHORTCUT_BASE + (cells.get(OWN) as number));
   put(SHORTCUT_HEADER.firstOp, firstOp);
+  put(SHORTCUT_HEADER.id, SHORTCUT_BASE + ID_AT);
+  putText(bytes, ID_AT, id, LOG + LOG_SIZE - ID_AT);
   return bytes;
 }

@@ -3,12 +3,23 @@
  * and the front can: so what is done there was done without it.
  */
 import { expect } from "bun:test";
-import { existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
 import { buildInitElf } from "../../src/init/elf.ts";
 import { machineFor } from "../../src/init/machine/index.ts";
 import { OP_NONE } from "../../src/init/op.ts";
 import {
+  type BundleOptions,
   cgroupsNamed,
   controllerOf,
   openBox,
@@ -22,6 +33,7 @@ import {
 } from "./helpers.ts";
 
 const test = testWhen(process.arch === "x64");
+type Patch = NonNullable<BundleOptions["patch"]>;
 const box = openBox("shortcuts");
 
 const NARROW = ["prlimit", "--as=300000000", "--"];
@@ -224,6 +236,123 @@ test("a program with init's name was started, with a filter too", () => {
     expect(narrow(["start", b.id])).toMatchObject(done);
     expect(box.state(b.id)).toMatchObject({ status: "running" });
   }
+});
+
+test("a filter that forbids init's last call before execve, which is let pass, is no failure", () => {
+  const b = created({
+    args: ["sleep", "1000"],
+    patch: ({ linux, process }) => {
+      process.noNewPrivileges = false;
+      linux.seccomp = {
+        defaultAction: "SCMP_ACT_ALLOW",
+        syscalls: [{ names: ["capset"], action: "SCMP_ACT_ERRNO" }],
+      };
+    },
+  });
+  expect(narrow(["start", b.id])).toMatchObject(done);
+  expect(box.state(b.id).status).toBe("running");
+});
+
+const killing =
+  (name: string, noNewPrivileges: boolean): Patch =>
+  ({ linux, process }) => {
+    process.noNewPrivileges = noNewPrivileges;
+    linux.seccomp = {
+      defaultAction: "SCMP_ACT_ALLOW",
+      syscalls: [{ names: [name], action: "SCMP_ACT_KILL_PROCESS" }],
+    };
+  };
+const asItIs = () => {};
+const FAILURES: [what: string, patch: Patch, spoil: (b: TestBundle) => void][] = [
+  ["a filter that kills execve", killing("execve", true), asItIs],
+  ["a filter that kills a call before it", killing("capset", false), asItIs],
+  ["a file that isn't there any more", () => {}, ({ rootfs }) => rmSync(join(rootfs, "bin/true"))],
+  [
+    "a file that is no program",
+    () => {},
+    ({ rootfs }) => {
+      rmSync(join(rootfs, "bin/true"));
+      writeFileSync(join(rootfs, "bin/true"), "", { mode: 0o755 });
+    },
+  ],
+  ["an argument that is too long", ({ process }) => process.args?.push("x".repeat(200_000)), asItIs],
+];
+
+test.each(FAILURES)("what stopped the program is told as by Bun: %s", (_, patch, spoil) => {
+  const start = (by: typeof box.kontena) => {
+    const b = created({ patch });
+    spoil(b);
+    const { status, stderr } = by(["start", b.id]);
+    expect(box.state(b.id).status).toBe("stopped");
+    return { status, stderr };
+  };
+  const front = start(box.kontena);
+  expect(front).toEqual(start((args) => byBun(...args)));
+  expect(front.status).toBeGreaterThan(0);
+  expect(front.stderr).not.toContain("cannot start a container");
+});
+
+test("start waits for an init that stands still, and lets it go then", async () => {
+  const b = created({ args: ["sleep", "1000"] });
+  const { pid = 0 } = box.state(b.id);
+  process.kill(pid, "SIGSTOP");
+  const starting = box.spawn(["start", b.id], { before: NARROW });
+  await Bun.sleep(100);
+  process.kill(pid, "SIGCONT");
+  expect(await starting.exited).toBe(0);
+  expect(box.state(b.id).status).toBe("running");
+});
+
+test("somebody else who holds the FIFO keeps neither start nor delete from going on", async () => {
+  const b = created({ args: ["sleep", "1000"] });
+  const { pid = 0 } = box.state(b.id);
+  process.kill(pid, "SIGSTOP");
+  // Both ends: it comes back at once.
+  const fd = openSync(join(box.root, b.id, "exec.fifo"), "r+");
+  const starting = box.spawn(["start", b.id]);
+  await Bun.sleep(100);
+  expect(box.kontena(["delete", "--force", b.id])).toMatchObject(done);
+  expect(await starting.exited).toBe(1);
+  closeSync(fd);
+});
+
+test("a root that the kernel may find elsewhere than the program is Bun's", () => {
+  const b = created({ args: ["sleep", "1000"] });
+  mkdirSync(join(box.directory, "beside"), { recursive: true });
+  for (const root of ["beside/../state", "state/", "./state/.", "..state"])
+    expect(narrow(["start", b.id], { globals: ["--root", root] }).status).toBe(NO_BUN);
+  expect(narrow(["start", b.id], { globals: ["--root", "./state"] })).toMatchObject(done);
+});
+
+test("a log that is no file is Bun's, and so is a directory that isn't the one of create", async () => {
+  const b = created();
+  const globals = (log: string) => ({ globals: ["--root", box.root, "--log", log] });
+  Bun.spawnSync(["mkfifo", join(box.directory, "fifo")]);
+  for (const log of ["fifo", ".", "no/such", "/dev/full"])
+    expect(narrow(["start", b.id], globals(log)).status).toBe(NO_BUN);
+  expect(box.state(b.id).status).toBe("created");
+  expect(narrow(["start", b.id])).toMatchObject(done);
+  await stopped(b);
+  const other = `${b.id}-other`;
+  renameSync(join(box.root, b.id), join(box.root, other));
+  expect(narrow(["delete", other]).status).toBe(NO_BUN);
+  expect(box.kontena(["delete", other])).toMatchObject(done);
+  expect(box.ids()).toEqual([]);
+});
+
+test("a caller with closed streams, or in another pid namespace, is Bun's", async () => {
+  const b = created({ args: ["sleep", "1000"] });
+  const closed = (...streams: string[]) => ["sh", "-c", `exec "$@" ${streams.join(" ")}`, "sh", ...NARROW];
+  for (const streams of [["<&-"], [">&-"], ["2>&-"], ["<&-", ">&-", "2>&-"]])
+    expect(box.kontena(["start", b.id], { before: closed(...streams) }).status).toBe(NO_BUN);
+  expect(narrow(["start", b.id])).toMatchObject(done);
+  const elsewhere = ["unshare", "-pf"];
+  // abort(3) takes another signal where the first process is deaf to SIGABRT.
+  expect([NO_BUN, 132]).toContain(narrow(["delete", b.id], { before: elsewhere }).status);
+  expect(box.kontena(["delete", b.id], { before: elsewhere }).stderr).toContain(
+    "that is not stopped: running",
+  );
+  expect(box.state(b.id).status).toBe("running");
 });
 
 test("a container with hooks has no shortcuts: they are run", async () => {

@@ -33,7 +33,7 @@ function plant(): Planted {
     }) as const;
   writeFileSync(
     file,
-    encodeShortcut([
+    encodeShortcut("planted", [
       make("mark", OWN),
       make("mark", STATES),
       { call: "exit_group", args: [42], why: "a status" },
