@@ -3,7 +3,7 @@ import type { Resources } from "../../spec/resources.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import { applyResources, factsOf } from "./control.ts";
 import { applyDevices } from "./devices/apply.ts";
-import { deviceRules, forbidsByName } from "./devices/rules.ts";
+import { deviceRules, forbidsByName, type Rule } from "./devices/rules.ts";
 import { unifiedOf } from "./directories.ts";
 import type { Facts } from "./item.ts";
 import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
@@ -44,16 +44,31 @@ export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequ
   const all = mergeResources(before, change);
   const touched = touchedBy(change, all);
   const facts = prepared(cgroup, touched);
-  const rules = (resources: Resources) => deviceRules(resources.devices ?? []);
-  const options = { asked: true, fresh: false, warn };
-  if (change.devices !== undefined) applyDevices(cgroup, rules(change), options);
+  const back = changeDevices(cgroup, change, before, warn);
   try {
     applyResources(cgroup, touched, facts, warn, "update");
   } catch (error) {
-    if (change.devices !== undefined) applyDevices(cgroup, rules(before), options);
+    back();
     throw error;
   }
   cgroup.resources = all;
+}
+
+/**
+ * The list that the container has already isn't written again: engines hand over the whole of `linux.resources`, and others
+ * may have allowed it more since.
+ * @returns what takes it back
+ */
+function changeDevices(
+  cgroup: Cgroup,
+  { devices }: Resources,
+  before: Resources,
+  warn: CgroupRequest["warn"],
+): () => void {
+  const [now, then] = [before.devices ?? [], devices ?? []].map(deviceRules) as [Rule[], Rule[]];
+  const same = before.devices !== undefined && JSON.stringify(now) === JSON.stringify(then);
+  if (devices === undefined || same) return () => {};
+  return applyDevices(cgroup, then, { asked: true, fresh: false, before: now, warn });
 }
 
 /** Whether a container can do without a cgroup: no limit, and no device forbidden by name (see devices/apply.ts). */

@@ -2,13 +2,21 @@
 
 import { KontenaError } from "../../error.ts";
 import { ERRNO, errnoName, errnoText } from "../../kernel/errno.ts";
-import { readText, writeControls } from "../../kernel/files.ts";
+import { readText, writeControl, writeControls } from "../../kernel/files.ts";
 import { join } from "../../path.ts";
 import type { Cgroup, CgroupRequest } from "../cgroup.ts";
 import { controllerOf, unifiedOf } from "../directories.ts";
 import { lacking } from "../item.ts";
 import { allowsEverything, DEFAULTS, forbidsByName, type Rule } from "./rules.ts";
-import { deviceWrites, parseList, textOf, toExceptions } from "./v1.ts";
+import {
+  type DeviceWrites,
+  deviceWrites,
+  inForce,
+  oppositeWrites,
+  textOf,
+  toExceptions,
+  type Written,
+} from "./v1.ts";
 
 const at = "linux.resources.devices";
 
@@ -17,45 +25,70 @@ interface Options {
   asked: boolean;
   /** Whether the cgroup is new: it allows what the one above does. */
   fresh: boolean;
+  /** The rules that it has had so far, where they are known. */
+  before?: readonly Rule[];
   warn: CgroupRequest["warn"];
 }
 
-/** @throws KontenaError RESOURCE_FAILED */
-export function applyDevices(cgroup: Cgroup, rules: readonly Rule[], options: Options): void {
-  if (options.fresh && allowsEverything(rules)) return;
+const nothing = () => {};
+
+/**
+ * @returns what puts that in force again which was before
+ * @throws KontenaError RESOURCE_FAILED; then it is in force again
+ */
+export function applyDevices(cgroup: Cgroup, rules: readonly Rule[], options: Options): () => void {
+  if (options.fresh && allowsEverything(rules)) return nothing;
   const v1 = controllerOf(cgroup, "devices");
   const v2 = unifiedOf(cgroup);
-  if (v1 !== undefined) applyV1(v1, rules, options);
-  else if (v2 !== undefined) applyV2(v2, rules, options);
-  else if (options.asked) {
-    const { refused, hint } = lacking(at, "devices");
-    throw new KontenaError("RESOURCE_FAILED", refused, { at, ...(hint === undefined ? {} : { hint }) });
-  }
+  if (v1 !== undefined) return applyV1(v1, rules, options);
+  if (v2 !== undefined) return applyV2(v2, rules, options);
+  if (!options.asked) return nothing;
+  const { refused, hint } = lacking(at, "devices");
+  throw new KontenaError("RESOURCE_FAILED", refused, { at, ...(hint === undefined ? {} : { hint }) });
 }
 
-function applyV1(directory: string, rules: readonly Rule[], { fresh }: Options): void {
+function applyV1(directory: string, rules: readonly Rule[], { fresh, before }: Options): () => void {
   const then = toExceptions(rules);
   if ("hole" in then)
     throw new KontenaError("RESOURCE_FAILED", `cgroup v1 can't forbid ${then.hole} alone`, {
       at,
       hint: "a rule before it allows that and more: v1 takes back only whole rules",
     });
-  const now = fresh ? undefined : parseList(readText(join(directory, "devices.list")));
-  const defaults = new Set(DEFAULTS.map(textOf));
-  for (const { file, values } of deviceWrites(now, then)) {
-    const path = join(directory, file);
-    writeControls(path, values).forEach((result, i) => {
-      const value = values[i] ?? "";
-      // In a container of another runtime: what isn't allowed above can't be allowed below, and nobody asked for it.
-      if (result === 0 || (result === -ERRNO.EPERM && defaults.has(value))) return;
-      const errno = errnoName(-result);
-      throw new KontenaError("RESOURCE_FAILED", `cannot write ${value} to ${file}: ${errnoText(errno)}`, {
-        ...{ at, path, syscall: "write", errno },
-        ...(result === -ERRNO.EPERM ? { hint: "the cgroup above doesn't allow it" } : {}),
-        ...(result === -ERRNO.EINVAL ? { hint: "cgroups below have exceptions of their own" } : {}),
-      });
-    });
+  const now = fresh ? undefined : inForce(readText(join(directory, "devices.list")), before);
+  const done: Written[] = [];
+  const back = () => {
+    for (const { file, values } of oppositeWrites(done, now)) writeControls(join(directory, file), values);
+  };
+  try {
+    writeAll(directory, deviceWrites(now, then), done);
+  } catch (error) {
+    back();
+    throw error;
   }
+  return back;
+}
+
+/** Writes until one is refused. `done` gets those that weren't. */
+function writeAll(directory: string, writes: readonly DeviceWrites[], done: Written[]): void {
+  const defaults = new Set(DEFAULTS.map(textOf));
+  for (const { file, values } of writes) {
+    const path = join(directory, file);
+    for (const value of values) {
+      const result = writeControl(path, value);
+      if (result === 0) done.push({ file, value });
+      // In a container of another runtime: what isn't allowed above can't be allowed below, and nobody asked for it.
+      else if (result !== -ERRNO.EPERM || !defaults.has(value)) throw refused(path, file, value, -result);
+    }
+  }
+}
+
+function refused(path: string, file: string, value: string, number: number): KontenaError {
+  const errno = errnoName(number);
+  return new KontenaError("RESOURCE_FAILED", `cannot write ${value} to ${file}: ${errnoText(errno)}`, {
+    ...{ at, path, syscall: "write", errno },
+    ...(number === ERRNO.EPERM ? { hint: "the cgroup above doesn't allow it" } : {}),
+    ...(number === ERRNO.EINVAL ? { hint: "cgroups below have exceptions of their own" } : {}),
+  });
 }
 
 /**
@@ -63,14 +96,18 @@ function applyV1(directory: string, rules: readonly Rule[], { fresh }: Options):
  * can make device nodes, and its processes may open only what the caller may; so only a rule that forbids a device by name
  * has to be refused.
  */
-function applyV2(directory: string, rules: readonly Rule[], { asked, warn }: Options): void {
+function applyV2(directory: string, rules: readonly Rule[], { asked, before, warn }: Options): () => void {
   const { filterDevices } = require("./filter.ts") as typeof import("./filter.ts");
   const failure = filterDevices(directory, rules);
-  if (failure === undefined || !asked) return;
+  if (failure === undefined)
+    return () => {
+      if (before !== undefined) filterDevices(directory, before);
+    };
+  if (!asked) return nothing;
   const { message, syscall, errno } = failure;
   if (errno === "EPERM" && !forbidsByName(rules)) {
     warn(`the device rules are left out: ${message}`, { at });
-    return;
+    return nothing;
   }
   throw new KontenaError("RESOURCE_FAILED", message, {
     ...{ at, syscall, errno },

@@ -89,9 +89,20 @@ export function parseList(list: string): Exceptions | undefined {
   return { allow: false, exceptions };
 }
 
+/** What holds: by devices.list, and by the rules from before where that doesn't name the exceptions. Undefined: unknown. */
+export function inForce(list: string, before: readonly Rule[] | undefined): Exceptions | undefined {
+  const told = parseList(list);
+  if (told !== undefined || before === undefined) return told;
+  const meant = toExceptions(before);
+  return "hole" in meant || !meant.allow ? undefined : meant;
+}
+
 const file = (allow: boolean) => (allow ? "devices.allow" : "devices.deny");
 
-/** From what holds now (undefined: {@link parseList} can't tell) to what shall hold. */
+/**
+ * From what holds now (undefined: unknown) to what shall hold. Everything, `a`, is written only when it has to be: the
+ * kernel refuses it for a cgroup that has others below it.
+ */
 export function deviceWrites(now: Exceptions | undefined, then: Exceptions): DeviceWrites[] {
   if (now === undefined || now.allow !== then.allow)
     return [
@@ -108,4 +119,20 @@ export function deviceWrites(now: Exceptions | undefined, then: Exceptions): Dev
     { file: file(!then.allow), values: differing(then.exceptions, now.exceptions).map(textOf) },
     { file: file(then.allow), values: differing(now.exceptions, then.exceptions).map(textOf) },
   ];
+}
+
+/** A write that the kernel has taken. */
+export interface Written {
+  file: DeviceWrites["file"];
+  value: string;
+}
+
+/** What takes writes back: each by its opposite, or, when all exceptions went with an `a`, by what held before as a whole. */
+export function oppositeWrites(done: readonly Written[], before: Exceptions | undefined): DeviceWrites[] {
+  if (done.some(({ value }) => value === "a"))
+    return deviceWrites(undefined, before ?? { allow: true, exceptions: [] });
+  return done.toReversed().map(({ file: written, value }) => ({
+    file: file(written === "devices.deny"),
+    values: [value],
+  }));
 }

@@ -5,6 +5,8 @@ import {
   type DeviceWrites,
   deviceWrites,
   type Exceptions,
+  inForce,
+  oppositeWrites,
   parseList,
   textOf,
   toExceptions,
@@ -138,6 +140,53 @@ describe("the writes", () => {
         const known = now.allow ? undefined : now;
         expect(sorted(apply(now, deviceWrites(known, then)))).toEqual(sorted(then));
       }
+  });
+});
+
+describe("writes that were taken", () => {
+  const lists = [
+    exceptionsOf([{ allow: true, type: "c", major: 1, minor: 3, access: "r" }]),
+    exceptionsOf([{ allow: true, type: "c", major: 1, minor: 3 }]),
+    exceptionsOf([{ allow: true }, { allow: false, type: "c", major: 10, minor: 232 }]),
+    exceptionsOf([{ allow: true }, { allow: false, type: "b", major: 8 }]),
+    exceptionsOf([{ allow: true }]),
+  ];
+
+  test("are taken back by their opposites, however many there were", () => {
+    for (const now of lists)
+      for (const then of lists) {
+        const writes = deviceWrites(now, then).flatMap(({ file, values }) =>
+          values.map((value) => ({ file, value })),
+        );
+        for (let taken = 0; taken <= writes.length; taken++) {
+          const done = writes.slice(0, taken);
+          const half = apply(
+            now,
+            done.map(({ file, value }) => ({ file, values: [value] })),
+          );
+          expect(sorted(apply(half, oppositeWrites(done, now)))).toEqual(sorted(now));
+        }
+      }
+  });
+});
+
+describe("what holds", () => {
+  const everything = "a *:* rwm\n";
+
+  test("where all is allowed is known by the rules from before, with what they forbid", () => {
+    const rules = deviceRules([{ allow: true }, { allow: false, type: "c", major: 10, minor: 232 }]);
+    expect(inForce(everything, rules)).toMatchObject({ allow: true, exceptions: [{ major: 10 }] });
+    expect(inForce(everything, deviceRules([{ allow: true }]))).toEqual({ allow: true, exceptions: [] });
+  });
+
+  test("is unknown where all is allowed and the rules say something else, or nobody knows them", () => {
+    expect(inForce(everything, deviceRules([]))).toBeUndefined();
+    expect(inForce(everything, undefined)).toBeUndefined();
+  });
+
+  test("is what devices.list names where it does", () => {
+    const found = inForce("c 1:3 rw\n", deviceRules([{ allow: true }]));
+    expect(found?.exceptions.map(textOf)).toEqual(["c 1:3 rw"]);
   });
 });
 
