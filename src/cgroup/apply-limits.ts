@@ -1,7 +1,7 @@
 /** Limits put in force: what every container has to pass by on its way isn't here, but in limits.ts. */
 import type { Resources } from "../../spec/resources.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
-import { applyResources, factsOf } from "./control.ts";
+import { checkResources, factsOf, keepContents, writeAll, writesOf } from "./control.ts";
 import { applyDevices } from "./devices/apply.ts";
 import { deviceRules, forbidsByName, type Rule } from "./devices/rules.ts";
 import { unifiedOf } from "./directories.ts";
@@ -27,12 +27,12 @@ export function applyBefore(
   warn: CgroupRequest["warn"],
 ): void {
   const facts = prepared(cgroup, resources ?? {});
-  if (resources !== undefined) applyResources(cgroup, resources, facts, warn, "before");
+  if (resources !== undefined) writeAll(cgroup, checkResources(resources, facts, warn), "before");
 }
 
 /** When init is born: what no process could be born under. @throws KontenaError RESOURCE_FAILED */
-export function applyAfter(cgroup: Cgroup, resources: Resources, warn: CgroupRequest["warn"]): void {
-  applyResources(cgroup, resources, factsOf(cgroup), warn, "after");
+export function applyAfter(cgroup: Cgroup, resources: Resources): void {
+  writeAll(cgroup, writesOf(resources, factsOf(cgroup)), "after");
 }
 
 /**
@@ -44,11 +44,14 @@ export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequ
   const all = mergeResources(before, change);
   const touched = touchedBy(change, all);
   const facts = prepared(cgroup, touched);
-  const back = changeDevices(cgroup, change, before, warn);
+  const writes = checkResources(touched, facts, warn);
+  const back: (() => void)[] = [];
   try {
-    applyResources(cgroup, touched, facts, warn, "update");
+    back.push(changeDevices(cgroup, change, before, warn));
+    back.push(keepContents(cgroup, writes, facts));
+    writeAll(cgroup, writes, "update");
   } catch (error) {
-    back();
+    for (const step of back.toReversed()) step();
     throw error;
   }
   cgroup.resources = all;

@@ -9,6 +9,7 @@ import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import { controllerOf, unifiedOf } from "./directories.ts";
 import type { Facts, Item, Notice, Refusal, Write } from "./item.ts";
 import { resourceItems } from "./resources.ts";
+import { undoOf } from "./undo.ts";
 
 function directoryFor(
   cgroup: Cgroup,
@@ -51,42 +52,32 @@ const isWrite = (item: Item): item is Write => "file" in item;
 /** Before a process is born, after that what it couldn't be born under, or all of it while the container runs. */
 export type Moment = "before" | "after" | "update";
 
-/**
- * Applies limits, those of the moment.
- * @throws KontenaError RESOURCE_FAILED, with all that are refused
- */
-export function applyResources(
-  cgroup: Cgroup,
-  resources: Resources,
-  facts: Facts,
-  warn: CgroupRequest["warn"],
-  moment: Moment,
-): void {
+/** Refuses and warns before anything is written. @throws KontenaError RESOURCE_FAILED, with all that are refused */
+export function checkResources(resources: Resources, facts: Facts, warn: CgroupRequest["warn"]): Write[] {
   const items = resourceItems(resources, facts);
-  if (moment !== "after") {
-    refuse(items.filter((item): item is Refusal => "refused" in item));
-    for (const { notice, at } of items.filter((item): item is Notice => "notice" in item))
-      warn(notice, { at });
-  }
-  const writes = items.filter(isWrite);
-  if (moment === "update") change(cgroup, writes, facts);
-  else for (const write of writes) if ((write.late ?? false) === (moment === "after")) apply(cgroup, write);
+  refuse(items.filter((item): item is Refusal => "refused" in item));
+  for (const { notice, at } of items.filter((item): item is Notice => "notice" in item)) warn(notice, { at });
+  return items.filter(isWrite);
 }
 
-/** Writes all, or, when one fails, the contents from before again, as far as the files take them. */
-function change(cgroup: Cgroup, writes: readonly Write[], facts: Facts): void {
-  const done: [Write, string][] = [];
-  try {
-    for (const write of writes) {
-      const before = facts.read(write.controller, write.file);
-      apply(cgroup, write);
-      if (before !== undefined) done.push([write, before]);
-    }
-  } catch (error) {
-    for (const [write, before] of done.toReversed())
-      writeControls(join(directoryFor(cgroup, write), write.file), before.split("\n"));
-    throw error;
-  }
+export const writesOf = (resources: Resources, facts: Facts): Write[] =>
+  resourceItems(resources, facts).filter(isWrite);
+
+/** Writes those of the moment. @throws KontenaError RESOURCE_FAILED */
+export function writeAll(cgroup: Cgroup, writes: readonly Write[], moment: Moment): void {
+  for (const write of writes)
+    if (moment === "update" || (write.late ?? false) === (moment === "after")) apply(cgroup, write);
+}
+
+/** @returns what brings the contents again that the files of these writes have now */
+export function keepContents(cgroup: Cgroup, writes: readonly Write[], facts: Facts): () => void {
+  const kept = writes.flatMap((write) => {
+    const now = facts.read(write.controller, write.file);
+    return now === undefined ? [] : [[pathOf(cgroup, write), undoOf(write, now)] as const];
+  });
+  return () => {
+    for (const [path, values] of kept.toReversed()) writeControls(path, values);
+  };
 }
 
 function refuse(refusals: readonly Refusal[]): void {
@@ -102,8 +93,10 @@ function refuse(refusals: readonly Refusal[]): void {
   throw new KontenaError("RESOURCE_FAILED", "limits can't be applied here", { problems });
 }
 
+const pathOf = (cgroup: Cgroup, write: Write) => join(directoryFor(cgroup, write), write.file);
+
 function apply(cgroup: Cgroup, write: Write): void {
-  const path = join(directoryFor(cgroup, write), write.file);
+  const path = pathOf(cgroup, write);
   const result = writeControl(path, write.value);
   if (result < 0) throw writeFailed(path, write, -result);
 }

@@ -69,8 +69,7 @@ export function limitsOf({ asked: { resources } }: CgroupRequest): { resources?:
  * @throws KontenaError RESOURCE_FAILED
  */
 export function applyLateLimits(request: CgroupRequest, cgroup: Cgroup): void {
-  const { input, warn } = request;
   limitDevices(request, cgroup);
-  const { pids } = input.config.linux?.resources ?? {};
-  if (pids !== undefined) loadLimits().applyAfter(cgroup, { pids }, warn);
+  const { pids } = request.input.config.linux?.resources ?? {};
+  if (pids !== undefined) loadLimits().applyAfter(cgroup, { pids });
 }

@@ -5,7 +5,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Resources } from "../../spec/resources.ts";
 import type { Cgroup } from "../../src/cgroup/cgroup.ts";
-import { applyResources, factsOf, type Moment } from "../../src/cgroup/control.ts";
+import {
+  checkResources,
+  factsOf,
+  keepContents,
+  type Moment,
+  writeAll,
+  writesOf,
+} from "../../src/cgroup/control.ts";
 import { KontenaError } from "../../src/error.ts";
 
 const top = mkdtempSync(join(tmpdir(), "kontena-control-"));
@@ -35,13 +42,9 @@ const content = (cgroup: Cgroup, index: number, file: string) =>
 function apply(cgroup: Cgroup, resources: Resources, moment: Moment = "before"): string[] {
   const warnings: string[] = [];
   const facts = factsOf(cgroup, new Map([["io", "the controller isn't handed down"]]));
-  applyResources(
-    cgroup,
-    resources,
-    facts,
-    (message, details) => warnings.push(`${details?.at}: ${message}`),
-    moment,
-  );
+  const warn = (message: string, details?: { at?: string }) => warnings.push(`${details?.at}: ${message}`);
+  const writes = moment === "after" ? writesOf(resources, facts) : checkResources(resources, facts, warn);
+  writeAll(cgroup, writes, moment);
   return warnings;
 }
 
@@ -128,10 +131,15 @@ describe("limits", () => {
     );
   });
 
-  test("of an update that fails are those from before", () => {
+  test("are those from before again, whichever of them were written", () => {
     const cgroup = fake({ ...files, "unified/cgroup.controllers": "cpu pids misc" });
-    const change: Resources = { pids: { limit: 7 }, unified: { "cpu.weight": "500", "misc.max": "x 1" } };
-    expect(() => apply(cgroup, change, "update")).toThrow("cannot write x 1 to misc.max");
+    const facts = factsOf(cgroup);
+    const change: Resources = { pids: { limit: 700 }, unified: { "cpu.weight": "500", "misc.max": "x 1" } };
+    const writes = writesOf(change, facts);
+    const back = keepContents(cgroup, writes, facts);
+    expect(() => writeAll(cgroup, writes, "update")).toThrow("cannot write x 1 to misc.max");
+    expect([content(cgroup, 1, "pids.max"), content(cgroup, 1, "cpu.weight")]).toEqual(["700", "500"]);
+    back();
     expect([content(cgroup, 1, "pids.max"), content(cgroup, 1, "cpu.weight")]).toEqual(["max", "100"]);
   });
 });

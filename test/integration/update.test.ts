@@ -1,6 +1,6 @@
 /** update: limits that change under a running program. */
 import { describe, expect } from "bun:test";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Resources } from "../../spec/resources.ts";
 import { readHierarchies } from "../../src/cgroup/hierarchies.ts";
@@ -10,6 +10,15 @@ const box = openBox("update");
 const hierarchies = process.geteuid?.() === 0 ? readHierarchies() : [];
 const isV1 = hierarchies.some(({ version, options }) => version === 1 && options.includes("memory"));
 const MB = 1024 * 1024;
+/** Numbers of the block devices that can be throttled. */
+const devices = readdirSync("/sys/block")
+  .filter((name) => !name.startsWith("ram"))
+  .map((name) => readFileSync(`/sys/block/${name}/dev`, "utf8").trim());
+const hasIo = hierarchies.some(({ version, mountpoint, options }) =>
+  version === 1
+    ? options.includes("blkio")
+    : readFileSync(join(mountpoint, "cgroup.controllers"), "utf8").split(/\s/).includes("io"),
+);
 
 /** A control file by its name on v1 and on v2. */
 function file(b: TestBundle, controller: string, v1: string, v2: string): string {
@@ -117,6 +126,36 @@ describe("a change that fails leaves the limits as they were:", () => {
     expect(memory(b)).toBe(String(64 * MB));
     expect(stored(b)).toEqual({ memory: { limit: 64 * MB }, pids: { limit: 40 } });
   });
+
+  const refused = (b: TestBundle, change: Resources) =>
+    expect(box.kontena(["update", "-r", "-", b.id], { stdin: JSON.stringify(change) }).status).toBe(1);
+
+  testWhen(isV1)("the OOM killer, whose switch is read otherwise than it is written", () => {
+    const b = running({ memory: { limit: 64 * MB } });
+    refused(b, { memory: { disableOOMKiller: true }, cpu: { quota: 1 } });
+    expect(file(b, "memory", "memory.oom_control", "")).toContain("oom_kill_disable 0");
+  });
+
+  testWhen(devices.length > 0 && hasIo)(
+    "throttles of a device that had others, and of one that had none",
+    () => {
+      const [major, minor] = (devices[0] ?? "").split(":").map(Number) as [number, number];
+      const throttles = () => [
+        file(b, "blkio", "blkio.throttle.read_bps_device", "io.max"),
+        ...(isV1 ? [file(b, "blkio", "blkio.throttle.write_iops_device", "io.max")] : []),
+      ];
+      const b = running({ blockIO: { throttleReadBpsDevice: [{ major, minor, rate: MB }] } });
+      const before = throttles();
+      const rate = { major, minor, rate: 5000 };
+      const absent = { major: 240, minor: 77, rate: 5000 };
+      const change = { throttleReadBpsDevice: [rate], throttleWriteIOPSDevice: [rate, absent] };
+      refused(b, { blockIO: change });
+      expect(throttles()).toEqual(before);
+      const none = running({});
+      refused(none, { blockIO: change });
+      expect(file(none, "blkio", "blkio.throttle.read_bps_device", "io.max")).toBe("");
+    },
+  );
 
   test("a limit that this host can't apply", () => {
     const b = running({ pids: { limit: 40 } });
