@@ -11,57 +11,48 @@ import { resourceItems } from "../resources.ts";
 import type { Property } from "./manager.ts";
 import { variant } from "./marshal.ts";
 import { parseText } from "./text.ts";
+import { bandwidthOf, bitsOf, bytesOf, countOf, UNLIMITED, weightOf } from "./values.ts";
 
-const UNLIMITED = 0xffff_ffff_ffff_ffffn;
-const amount = (text: string) => (text === "max" ? UNLIMITED : BigInt(text));
-const limit = (name: string) => (value: string) => [[name, variant("t", amount(value))] as Property];
+/** @param least what systemd takes; what a file takes below that is next to it */
+const limit =
+  (name: string, of: (text: string) => bigint | undefined, least = 0n) =>
+  (text: string): Property[] => {
+    const value = of(text);
+    return value === undefined ? [] : [[name, variant("t", value < least ? least : value)]];
+  };
 
-/** `1-3,7` as a bit for each. */
-function bitsOf(list: string): number[] {
-  const bytes: number[] = [];
-  for (const part of list.split(",").filter((text) => text.trim() !== "")) {
-    const [first = 0, last = first] = part.trim().split("-").map(Number);
-    for (let bit = first; bit <= last; bit++) {
-      while (bytes.length <= bit >> 3) bytes.push(0);
-      bytes[bit >> 3] = (bytes[bit >> 3] as number) | (1 << (bit & 7));
-    }
-  }
-  return bytes;
-}
+const bits = (name: string) => (text: string) => {
+  const bytes = bitsOf(text);
+  return bytes === undefined ? [] : [[name, variant("ay", bytes)] as Property];
+};
 
-const DEFAULT_PERIOD = 100_000n;
-/** systemd rounds a quota of a second to ten milliseconds; up, so that none becomes 0. */
-const QUOTA_STEP = 10_000n;
-
-function bandwidth(value: string): Property[] {
-  const [quota = "max", period] = value.split(" ");
-  const periodUSec = period === undefined ? DEFAULT_PERIOD : BigInt(period);
-  const perSecond = quota === "max" ? UNLIMITED : (BigInt(quota) * 1_000_000n) / periodUSec;
-  const rounded = quota === "max" ? UNLIMITED : ((perSecond + QUOTA_STEP - 1n) / QUOTA_STEP) * QUOTA_STEP;
+function bandwidth(text: string): Property[] {
+  const found = bandwidthOf(text);
+  if (found === undefined) return [];
+  const { perSecond, period } = found;
   return [
-    ["CPUQuotaPerSecUSec", variant("t", rounded)],
-    ...(period === undefined ? [] : [["CPUQuotaPeriodUSec", variant("t", periodUSec)] as Property]),
+    ["CPUQuotaPerSecUSec", variant("t", perSecond)],
+    ...(period === undefined ? [] : [["CPUQuotaPeriodUSec", variant("t", period)] as Property]),
   ];
 }
 
+/** The weight 0 means idle, and the greatest number that none is set. */
+const idleWeight = (text: string) => ({ "0": UNLIMITED, "1": 0n })[text.trim()];
+
 /** Control files of v2 that systemd has a property for. */
 const PROPERTIES: Record<string, (value: string) => Property[]> = {
-  "memory.max": limit("MemoryMax"),
-  "memory.high": limit("MemoryHigh"),
-  "memory.low": limit("MemoryLow"),
-  "memory.min": limit("MemoryMin"),
-  "memory.swap.max": limit("MemorySwapMax"),
-  "pids.max": limit("TasksMax"),
-  "cpu.weight": limit("CPUWeight"),
-  // The weight 0 means idle, and the greatest number that none is set.
-  "cpu.idle": (value) => [["CPUWeight", variant("t", value === "1" ? 0n : UNLIMITED)]],
+  "memory.max": limit("MemoryMax", bytesOf, 1n),
+  "memory.high": limit("MemoryHigh", bytesOf, 1n),
+  "memory.low": limit("MemoryLow", bytesOf),
+  "memory.min": limit("MemoryMin", bytesOf),
+  "memory.swap.max": limit("MemorySwapMax", bytesOf),
+  "pids.max": limit("TasksMax", countOf, 1n),
+  "cpu.weight": limit("CPUWeight", weightOf),
+  "cpu.idle": limit("CPUWeight", idleWeight),
   "cpu.max": bandwidth,
-  "cpuset.cpus": (value) => [["AllowedCPUs", variant("ay", bitsOf(value))]],
-  "cpuset.mems": (value) => [["AllowedMemoryNodes", variant("ay", bitsOf(value))]],
-  "io.weight": (value) => {
-    const [, weight] = /^(?:default )?(\d+)$/.exec(value) ?? [];
-    return weight === undefined ? [] : limit("IOWeight")(weight);
-  },
+  "cpuset.cpus": bits("AllowedCPUs"),
+  "cpuset.mems": bits("AllowedMemoryNodes"),
+  "io.weight": (text) => limit("IOWeight", weightOf)(text.trim().replace(/^default\s+/, "")),
 };
 
 /** What a cgroup holds that isn't there yet. */
