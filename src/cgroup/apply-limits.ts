@@ -5,7 +5,7 @@ import { checkResources, factsOf, keepContents, writeAll, writesOf } from "./con
 import { applyDevices } from "./devices/apply.ts";
 import { deviceRules, forbidsByName, type Rule } from "./devices/rules.ts";
 import { unifiedOf } from "./directories.ts";
-import type { Facts } from "./item.ts";
+import type { Facts, Write } from "./item.ts";
 import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
 import { enableControllers } from "./v2/controllers.ts";
 
@@ -45,6 +45,7 @@ export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequ
   const touched = touchedBy(change, all);
   const facts = prepared(cgroup, touched);
   const writes = checkResources(touched, facts, warn);
+  warnOfOverruled(change, writes, facts, warn);
   const back: (() => void)[] = [];
   try {
     back.push(changeDevices(cgroup, change, before, warn));
@@ -55,6 +56,26 @@ export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequ
     throw error;
   }
   cgroup.resources = all;
+}
+
+/** What a value is for: a file, or a device in a file. */
+const targetOf = ({ file, value }: Write) => (value.includes(":") ? `${file} ${value.split(" ", 1)}` : file);
+
+/** A change that `unified` from before takes back would else be ignored in silence. */
+function warnOfOverruled(
+  { unified = {}, ...named }: Resources,
+  writes: readonly Write[],
+  facts: Facts,
+  warn: CgroupRequest["warn"],
+): void {
+  const targets = new Set(writesOf(named, facts).map(targetOf));
+  for (const write of writes) {
+    const { at, file, value } = write;
+    if (!at.startsWith("linux.resources.unified[") || file in unified || !targets.has(targetOf(write)))
+      continue;
+    const hint = "`unified` counts last: change it there";
+    warn(`${file} stays as it is: ${value}`, { at, hint });
+  }
 }
 
 /**

@@ -65,7 +65,20 @@ export function mergeResources(before: Resources, change: Resources): Resources 
   return { ...before, ...change, ...Object.fromEntries(given) };
 }
 
-/** Of the merged limits those groups that a change touches: what depends on each other is written together. */
+/** Files of v2 that are told to do or to watch something, once. */
+const ORDERS = /\.(reclaim|peak|pressure)$/;
+
+/**
+ * Of the merged limits those groups that a change touches: what depends on each other is written together. With a group go
+ * the keys of `unified` that its controllers have, as those count last.
+ */
 export function touchedBy(change: Resources, all: Resources): Resources {
-  return Object.fromEntries(Object.entries(all).filter(([name]) => name in change));
+  const touched: Resources = Object.fromEntries(Object.entries(all).filter(([name]) => name in change));
+  const controllers = neededControllers(touched);
+  const unified = Object.entries(all.unified ?? {}).filter(([file]) => {
+    if (file in (change.unified ?? {})) return true;
+    const isTouched = change.unified !== undefined || controllers.has(file.slice(0, file.indexOf(".")));
+    return isTouched && !ORDERS.test(file);
+  });
+  return unified.length === 0 ? touched : { ...touched, unified: Object.fromEntries(unified) };
 }

@@ -81,6 +81,34 @@ describe("a change", () => {
   });
 });
 
+describe("a change touches, of unified,", () => {
+  const unified = { "cpu.max": "20000 50000", "memory.high": "5", "memory.reclaim": "7", "cpu.weight": "9" };
+  const before: Resources = { memory: { limit: 100 }, unified };
+  const touched = (change: Resources) => touchedBy(change, mergeResources(before, change));
+
+  test("what the controllers of its groups have, as it counts last, but no orders from before", () => {
+    expect(touched({ cpu: { period: 70_000 } })).toEqual({
+      cpu: { period: 70_000 },
+      unified: { "cpu.max": "20000 50000", "cpu.weight": "9" },
+    });
+    expect(touched({ memory: { limit: 7 } })).toEqual({
+      memory: { limit: 7 },
+      unified: { "memory.high": "5" },
+    });
+    expect(touched({ pids: { limit: 7 } })).toEqual({ pids: { limit: 7 } });
+  });
+
+  test("all but orders, when it changes that; and its own orders", () => {
+    expect(touched({ unified: { "cpu.max": "max" } })).toEqual({
+      unified: { "cpu.max": "max", "memory.high": "5", "cpu.weight": "9" },
+    });
+    expect(touched({ unified: { "memory.reclaim": "8" } }).unified).toEqual({
+      ...unified,
+      "memory.reclaim": "8",
+    });
+  });
+});
+
 describe("a container can do without a cgroup", () => {
   test.each([
     ["no limit", {}],

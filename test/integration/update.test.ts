@@ -9,6 +9,7 @@ import { openBox, type TestBundle, test, testWhen, until } from "./helpers.ts";
 const box = openBox("update");
 const hierarchies = process.geteuid?.() === 0 ? readHierarchies() : [];
 const isV1 = hierarchies.some(({ version, options }) => version === 1 && options.includes("memory"));
+const isV2 = hierarchies.length === 1 && hierarchies[0]?.version === 2;
 const MB = 1024 * 1024;
 /** Numbers of the block devices that can be throttled. */
 const devices = readdirSync("/sys/block")
@@ -213,4 +214,17 @@ testWhen(isV1)("v1 refuses a limit on memory that is below what is in use, by it
   const used = () => Number(file(b, "memory", "memory.usage_in_bytes", ""));
   for (let i = 0; i < 400 && used() < 15 * MB; i++) Bun.sleepSync(5);
   expect(update(b, "--memory", "1m").stderr).toContain("more than that is in use");
+});
+
+testWhen(isV2)("an update leaves what unified says of the same file, which counts last, and tells so", () => {
+  const b = running({ unified: { "cpu.max": "20000 50000", "memory.max": String(32 * MB) } });
+  const { status, stderr } = update(b, "--cpu-period", "70000", "--memory", "64m");
+  expect(status).toBe(0);
+  expect(stderr).toContain('linux.resources.unified["cpu.max"]: cpu.max stays as it is: 20000 50000');
+  expect(stderr).toContain('linux.resources.unified["memory.max"]');
+  const limits = () => [file(b, "cpu", "", "cpu.max"), memory(b)];
+  expect(limits()).toEqual(["20000 50000", String(32 * MB)]);
+  const stdin = JSON.stringify({ unified: { "cpu.max": "30000 50000" } });
+  expect(box.kontena(["update", "-r", "-", b.id], { stdin })).toMatchObject({ status: 0, stderr: "" });
+  expect(limits()).toEqual(["30000 50000", String(32 * MB)]);
 });
