@@ -35,11 +35,19 @@ export function applyAfter(cgroup: Cgroup, resources: Resources): void {
   writeAll(cgroup, writesOf(resources, factsOf(cgroup)), "after");
 }
 
+/** Tells another manager of limits, which it writes to the files as well. @returns what tells it those from before */
+export type Tell = (touched: Resources, facts: Facts) => () => void;
+
 /**
  * A change while the container runs; `cgroup.resources` has the whole afterwards.
- * @throws KontenaError RESOURCE_FAILED; then the limits from before hold
+ * @throws KontenaError RESOURCE_FAILED, or what `tell` throws; then the limits from before hold
  */
-export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
+export function updateLimits(
+  cgroup: Cgroup,
+  change: Resources,
+  warn: CgroupRequest["warn"],
+  tell?: Tell,
+): void {
   const before = cgroup.resources ?? {};
   const all = mergeResources(before, change);
   const touched = touchedBy(change, all);
@@ -50,8 +58,11 @@ export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequ
   try {
     back.push(changeDevices(cgroup, change, before, warn));
     back.push(keepContents(cgroup, writes, facts));
-    writeAll(cgroup, writes, "update");
+    if (tell !== undefined) back.push(tell(touched, facts));
+    // Translated again after the manager's writes: an idle cgroup takes no weight.
+    writeAll(cgroup, tell === undefined ? writes : writesOf(touched, facts), "update");
   } catch (error) {
+    // The manager's values are less exact than those of the files.
     for (const step of back.toReversed()) step();
     throw error;
   }

@@ -4,6 +4,7 @@ import type { Resources } from "../../spec/resources.ts";
 import { writeControls } from "../kernel/files.ts";
 import { hasAny } from "../lists.ts";
 import { join } from "../path.ts";
+import type { Tell } from "./apply-limits.ts";
 import type { Cgroup, CgroupRequest } from "./cgroup.ts";
 import type { DeviceWrites } from "./devices/v1.ts";
 import { controllerOf } from "./directories.ts";
@@ -25,8 +26,13 @@ function hasLimits(resources: Resources | undefined): boolean {
 }
 
 /** A change while the container runs. @throws KontenaError RESOURCE_FAILED; then the limits from before hold */
-export function updateLimits(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void {
-  loadLimits().updateLimits(cgroup, change, warn);
+export function updateLimits(
+  cgroup: Cgroup,
+  change: Resources,
+  warn: CgroupRequest["warn"],
+  tell?: Tell,
+): void {
+  loadLimits().updateLimits(cgroup, change, warn, tell);
 }
 
 /** A container without limits needs none of their code. */

@@ -200,6 +200,25 @@ test("update changes properties and files, without being told the manager", () =
   expect(control(b.id, "pids.max")).toBe("30");
 });
 
+test("an update that fails leaves properties and files as they were, also what nobody had set", () => {
+  const b = created((config) => {
+    config.linux.resources = {
+      ...{ memory: { limit: 67_108_864 }, cpu: { quota: 15_500, period: 50_000 } },
+      unified: { "memory.high": "48M" },
+    };
+  });
+  const names = ["MemoryMax", "MemoryHigh", "TasksMax", "CPUWeight", "CPUQuotaPerSecUSec"];
+  const properties = () => names.map((name) => property(b.unit, name));
+  const files = () => ["memory.max", "memory.high", "pids.max", "cpu.max"].map((file) => control(b.id, file));
+  const before = [properties(), files()];
+  expect(before[0]?.slice(0, 2)).toEqual(["67108864", "50331648"]);
+  expect(before[1]?.[3]).toBe("15500 50000");
+  const change = { memory: { limit: 33_554_432 }, pids: { limit: 30 }, cpu: { shares: 512, quota: 1 } };
+  const failed = box.kontena(["update", "-r", "-", b.id], { stdin: JSON.stringify(change) });
+  expect(failed.stderr).toContain("cannot write 1 50000 to cpu.max");
+  expect([properties(), files()]).toEqual(before);
+});
+
 test("exec, pause and resume need nothing of systemd, and know the container's cgroup", () => {
   const b = created();
   expect(box.kontena(["start", b.id])).toMatchObject(ok);

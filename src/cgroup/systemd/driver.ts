@@ -7,16 +7,15 @@ import { KontenaError } from "../../error.ts";
 import { existsSync } from "../../kernel/fs.ts";
 import { join } from "../../path.ts";
 import type { Cgroup, CgroupRequest, Driver } from "../cgroup.ts";
-import { factsOf } from "../control.ts";
 import { killAndRemove, processesOf, unifiedOf } from "../directories.ts";
 import { frozenState, refuseFrozen, thawCgroup } from "../freezer.ts";
 import { applyLateLimits, applyLimits, limitsOf, updateLimits } from "../limits.ts";
-import { mergeResources, touchedBy } from "../resources.ts";
 import { giveAway, ownerOf } from "../v2/ownership.ts";
 import {
   type Instance,
   instanceFor,
   type Property,
+  propertiesOf,
   release,
   setProperties,
   startUnit,
@@ -117,11 +116,36 @@ function adopt(request: CgroupRequest, cgroup: Cgroup, pid: number): void {
   if (owner !== undefined && owner !== input.host.uid) giveAway(directory, owner);
 }
 
+/** Tells systemd the limits that it has words for. @returns what tells it those from before */
+function tell(cgroup: Cgroup, properties: readonly Property[], warn: CgroupRequest["warn"]): () => void {
+  const unit = cgroup.unit as string;
+  const names = properties.map(([name]) => name);
+  const before = propertiesOf(connectionOf(cgroup), unit, names);
+  const back = () => {
+    try {
+      setProperties(connectionOf(cgroup), unit, before);
+    } catch (error) {
+      // The update has failed already, for the reason that is told.
+      if (!(error instanceof KontenaError)) throw error;
+      warn(`systemd may keep limits of an update that failed: ${error.message}`);
+    }
+  };
+  try {
+    setProperties(connectionOf(cgroup), unit, properties);
+  } catch (error) {
+    // Without an answer nobody knows how far it came.
+    back();
+    throw error;
+  }
+  return back;
+}
+
+/** What can be refused without systemd is refused before it hears of anything. */
 function update(cgroup: Cgroup, change: Parameters<Driver["update"]>[1], warn: CgroupRequest["warn"]): void {
-  const all = mergeResources(cgroup.resources ?? {}, change);
-  const properties = resourceProperties(touchedBy(change, all), factsOf(cgroup));
-  if (properties.length > 0) setProperties(connectionOf(cgroup), cgroup.unit as string, properties);
-  updateLimits(cgroup, change, warn);
+  updateLimits(cgroup, change, warn, (touched, facts) => {
+    const properties = resourceProperties(touched, facts);
+    return properties.length === 0 ? () => {} : tell(cgroup, properties, warn);
+  });
 }
 
 function remove(cgroup: Cgroup): void {

@@ -102,16 +102,18 @@ function subscribe(connection: Connection): void {
 const manager = (connection: Connection, member: string, signature: string, body: readonly Value[]) =>
   call(connection, { ...MANAGER, member, signature, body } satisfies Call);
 
+const PROPERTIES = "org.freedesktop.DBus.Properties";
+
+function getProperty(connection: Connection, path: string, owner: string, name: string): Variant {
+  const names = { destination: MANAGER.destination, path, interface: PROPERTIES, member: "Get" };
+  const [value] = call(connection, { ...names, signature: "ss", body: [owner, name] });
+  return value as Variant;
+}
+
 /** Path of the cgroup below which this systemd makes all others; empty for the hierarchy's root. */
 export function controlGroup(connection: Connection): string {
-  const [value] = call(connection, {
-    ...MANAGER,
-    interface: "org.freedesktop.DBus.Properties",
-    member: "Get",
-    signature: "ss",
-    body: [MANAGER.interface, "ControlGroup"],
-  });
-  return String((value as Variant).value).replace(/\/$/, "");
+  const { value } = getProperty(connection, MANAGER.path, MANAGER.interface, "ControlGroup");
+  return String(value).replace(/\/$/, "");
 }
 
 function failed(what: string, unit: string, { message, code }: { message: string; code?: string }) {
@@ -172,10 +174,26 @@ function resetFailed(connection: Connection, unit: string): boolean {
   }
 }
 
-/** Changes properties of a unit until it goes. @throws KontenaError CGROUP_FAILED */
+/** What a scope has of these properties. @throws KontenaError CGROUP_FAILED */
+export function propertiesOf(connection: Connection, unit: string, names: readonly string[]): Property[] {
+  try {
+    const [path] = manager(connection, "GetUnit", "s", [unit]);
+    const owner = "org.freedesktop.systemd1.Scope";
+    return names.map((name) => [name, getProperty(connection, String(path), owner, name)]);
+  } catch (error) {
+    throw error instanceof DBusError ? failed("read the properties of", unit, error) : error;
+  }
+}
+
+/**
+ * Changes properties of a unit until it goes; its control files are written when this returns.
+ * @throws KontenaError CGROUP_FAILED
+ */
 export function setProperties(connection: Connection, unit: string, properties: readonly Property[]): void {
   try {
     manager(connection, "SetUnitProperties", "sba(sv)", [unit, true, properties]);
+    // systemd answers first, then writes, and only then looks at the next message (manager_loop).
+    manager(connection, "GetUnit", "s", [unit]);
   } catch (error) {
     throw error instanceof DBusError ? failed("change", unit, error) : error;
   }

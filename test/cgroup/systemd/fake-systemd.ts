@@ -1,9 +1,43 @@
 /** The other side for tests of the client: answers by the member's name, and says `ready` when it listens at the path it was given. */
-import { writeSync } from "node:fs";
-import { decodeMessage, encodeMessage, MESSAGE, type Message } from "../../../src/cgroup/systemd/marshal.ts";
+import { writeFileSync, writeSync } from "node:fs";
+import { join } from "node:path";
+import {
+  decodeMessage,
+  encodeMessage,
+  MESSAGE,
+  type Message,
+  type Value,
+  type Variant,
+  variant,
+} from "../../../src/cgroup/systemd/marshal.ts";
 
 const [, , path = ""] = process.argv;
 let serial = 0;
+/** Of the one unit that there is. Who reads `Changes` learns how often they were set. */
+const properties = new Map<string, Variant>([
+  ["Changes", variant("u", 0)],
+  ["MemoryMax", variant("t", 64n)],
+  ["TasksMax", variant("t", 9n)],
+  ["CPUQuotaPerSecUSec", variant("t", 200_000n)],
+  ["CPUQuotaPeriodUSec", variant("t", 100_000n)],
+]);
+
+/** As systemd does it, all or nothing. The unit's name is the directory of its control files. */
+function change([unit, , list]: readonly Value[]): string | undefined {
+  const given = list as unknown as [string, Variant][];
+  const unknown = given.find(([name]) => !properties.has(name));
+  if (unknown !== undefined) return `no property ${unknown[0]}`;
+  for (const [name, value] of given) properties.set(name, value);
+  properties.set("Changes", variant("u", Number(properties.get("Changes")?.value) + 1));
+  unwritten = () => {
+    const quota = properties.get("CPUQuotaPerSecUSec")?.value as bigint;
+    writeFileSync(join(String(unit), "cpu.max"), `${quota / 10n} 100000`);
+  };
+  return undefined;
+}
+
+/** What is written before the next message is looked at, some time after the answer. */
+let unwritten = () => {};
 
 function answers(call: Message): Partial<Message>[] {
   const reply = { type: MESSAGE.METHOD_RETURN, replySerial: call.serial, body: [] };
@@ -22,6 +56,20 @@ function answers(call: Message): Partial<Message>[] {
         { ...signal, body: [2, "/job/2", "a.scope", "failed"] },
         { ...reply, signature: "o", body: ["/job/2"] },
       ];
+    case "GetUnit":
+      return [{ ...reply, signature: "o", body: ["/unit"] }];
+    case "Get": {
+      const found = properties.get(String(call.body[1]));
+      const none = { type: MESSAGE.ERROR, errorName: "org.example.No", signature: "s", body: ["no such"] };
+      return [{ ...reply, ...(found === undefined ? none : { signature: "v", body: [found] }) }];
+    }
+    case "SetUnitProperties": {
+      const refused = change(call.body);
+      if (refused === undefined) return [reply];
+      return [
+        { ...reply, type: MESSAGE.ERROR, errorName: "org.example.No", signature: "s", body: [refused] },
+      ];
+    }
     default:
       return [];
   }
@@ -47,6 +95,8 @@ Bun.listen<{ rest: Uint8Array; known: boolean }>({
       }
       for (let next = decodeMessage(data.rest); next !== undefined; next = decodeMessage(data.rest)) {
         data.rest = data.rest.slice(next.length);
+        unwritten();
+        unwritten = () => {};
         if (next.message.member === "HangUp") return void socket.end();
         for (const answer of answers(next.message)) {
           serial++;
