@@ -6,7 +6,7 @@ import { applyDevices } from "./devices/apply.ts";
 import { deviceRules, forbidsByName, type Rule } from "./devices/rules.ts";
 import { unifiedOf } from "./directories.ts";
 import type { Facts, Write } from "./item.ts";
-import { mergeResources, neededControllers, resourceItems, touchedBy } from "./resources.ts";
+import { mergeResources, neededControllers, resourceItems, restOf, touchedBy } from "./resources.ts";
 import { enableControllers } from "./v2/controllers.ts";
 
 /** The v2 controllers of the container's cgroup enabled, and facts about it. */
@@ -58,7 +58,7 @@ export function updateLimits(
   try {
     back.push(changeDevices(cgroup, change, before, warn));
     back.push(keepContents(cgroup, writes, facts));
-    if (tell !== undefined) back.push(tell(touched, facts));
+    if (tell !== undefined) back.push(tellOf(tell, cgroup, touched, all, facts));
     // Translated again after the manager's writes: an idle cgroup takes no weight.
     writeAll(cgroup, tell === undefined ? writes : writesOf(touched, facts), "update");
   } catch (error) {
@@ -67,6 +67,17 @@ export function updateLimits(
     throw error;
   }
   cgroup.resources = all;
+}
+
+/** systemd writes all of its files when a controller comes along: those that aren't touched get their contents again. */
+function tellOf(tell: Tell, cgroup: Cgroup, touched: Resources, all: Resources, facts: Facts): () => void {
+  const others = keepContents(cgroup, writesOf(restOf(all, touched), facts), facts);
+  const back = tell(touched, facts);
+  others();
+  return () => {
+    back();
+    others();
+  };
 }
 
 /** What a value is for: a file, or a device in a file. */

@@ -73,7 +73,9 @@ export function writeAll(cgroup: Cgroup, writes: readonly Write[], moment: Momen
 export function keepContents(cgroup: Cgroup, writes: readonly Write[], facts: Facts): () => void {
   const kept = writes.flatMap((write) => {
     const now = facts.read(write.controller, write.file);
-    return now === undefined ? [] : [[pathOf(cgroup, write), undoOf(write, now)] as const];
+    if (now === undefined) return [];
+    const effective = now === "" ? facts.read(write.controller, `${write.file}.effective`) : undefined;
+    return [[pathOf(cgroup, write), undoOf(write, now, effective)] as const];
   });
   return () => {
     for (const [path, values] of kept.toReversed()) writeControls(path, values);

@@ -82,3 +82,13 @@ export function touchedBy(change: Resources, all: Resources): Resources {
   });
   return unified.length === 0 ? touched : { ...touched, unified: Object.fromEntries(unified) };
 }
+
+/** Of all limits those that aren't touched. */
+export function restOf(all: Resources, touched: Resources): Resources {
+  const { unified = {} } = touched;
+  const others = Object.entries(all.unified ?? {}).filter(
+    ([file]) => !(file in unified) && !ORDERS.test(file),
+  );
+  const groups = Object.entries(all).filter(([name]) => name !== "unified" && !(name in touched));
+  return { ...(Object.fromEntries(groups) as Resources), unified: Object.fromEntries(others) };
+}

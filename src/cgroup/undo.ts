@@ -35,10 +35,15 @@ function keyOf(value: string): string {
   return more.length === 0 ? "default" : key;
 }
 
-/** @param before what the file held, trimmed. @returns values, a write for each */
-export function undoOf({ file, value }: Written, before: string): string[] {
+/**
+ * @param before what the file held, trimmed
+ * @param effective what came from above when it held nothing: a cpuset with processes is never made empty again
+ * @returns values, a write for each; the kernel may refuse all but the first
+ */
+export function undoOf({ file, value }: Written, before: string, effective?: string): string[] {
   const other = OTHERS[file]?.(value, before);
   if (other !== undefined) return other;
+  if (effective !== undefined) return [effective, "\n"];
   const lines = before.split("\n");
   const none = KEYED.find(([pattern]) => pattern.test(file))?.[1];
   // The kernel doesn't hear of a write of nothing.

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "bun:test";
 import type { Resources } from "../../spec/resources.ts";
 import { asksForNothing } from "../../src/cgroup/apply-limits.ts";
-import { mergeResources, neededControllers, touchedBy } from "../../src/cgroup/resources.ts";
+import { mergeResources, neededControllers, restOf, touchedBy } from "../../src/cgroup/resources.ts";
 import { itemsOf, onV1, onV2 } from "./facts.ts";
 
 test("no limits are no files", () => {
@@ -106,6 +106,17 @@ describe("a change touches, of unified,", () => {
       ...unified,
       "memory.reclaim": "8",
     });
+  });
+});
+
+test("the rest is what a change doesn't touch, group by group and key by key of unified", () => {
+  const all: Resources = {
+    ...{ memory: { limit: 1 }, pids: { limit: 2 } },
+    unified: { "memory.high": "5", "cpu.weight": "9", "memory.reclaim": "7" },
+  };
+  expect(restOf(all, { memory: { limit: 1 }, unified: { "memory.high": "5" } })).toEqual({
+    pids: { limit: 2 },
+    unified: { "cpu.weight": "9" },
   });
 });
 

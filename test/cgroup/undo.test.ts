@@ -9,6 +9,10 @@ test("a file of one value gets the one from before, an empty one included", () =
   expect(undo("cpuset.cpus", "0", "")).toEqual(["\n"]);
 });
 
+test("a cpuset that was empty gets what it had from above, if the kernel won't make it empty again", () => {
+  expect(undoOf({ file: "cpuset.cpus", value: "0" }, "", "0-3")).toEqual(["0-3", "\n"]);
+});
+
 test("the OOM killer's switch is a digit among statistics", () => {
   const text = (digit: number) => `oom_kill_disable ${digit}\nunder_oom 0\noom_kill 3`;
   expect(undo("memory.oom_control", "1", text(0))).toEqual(["0"]);

@@ -58,6 +58,15 @@ test("a change is told systemd, and the exact values are in the files when both 
   expect(cgroup.resources?.cpu?.quota).toBe(31_500);
 });
 
+test("values that systemd writes though nobody has changed them are exact again, also after a failure", () => {
+  const cgroup = scope();
+  update(cgroup, { memory: { limit: 70 } });
+  expect(contentsOf(cgroup)).toEqual({ ...FILES, "memory.max": "70" });
+  const change: Resources = { memory: { limit: 80 }, unified: { "misc.max": "a 1" } };
+  expect(() => update(cgroup, change)).toThrow("misc.max");
+  expect(contentsOf(cgroup)).toEqual({ ...FILES, "memory.max": "70" });
+});
+
 describe("a change that fails", () => {
   test("for what can't be applied here isn't told systemd", () => {
     const cgroup = scope();
