@@ -2,14 +2,16 @@
 
 import { KontenaError } from "../error.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
+import { SIGKILL } from "../kernel/consts/signal.ts";
 import { ERRNO, errnoName } from "../kernel/errno.ts";
-import { codeOf, readPiece, readText, writeControl } from "../kernel/files.ts";
-import { existsSync, mkdirSync, readdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
+import { codeOf, readPiece, writeControl } from "../kernel/files.ts";
+import { existsSync, mkdirSync, rmdirSync, writeFileSync } from "../kernel/fs.ts";
 import { rawSyscall } from "../kernel/libc.ts";
 import { chosen } from "../lists.ts";
 import { dirname, join } from "../path.ts";
 import type { Hierarchy } from "../plan/input.ts";
 import type { Cgroup } from "./cgroup.ts";
+import { eachProcess, removeBelow } from "./tree.ts";
 
 export function failed(what: string, path: string, error: unknown): KontenaError {
   const errno = codeOf(error);
@@ -82,44 +84,41 @@ export function joinCgroup(directories: readonly string[], pid: number): void {
 /** Processes in the cgroup and in those below it. */
 export function processesOf(directories: readonly string[]): number[] {
   const pids = new Set<number>();
-  const collect = (directory: string) => {
-    for (const line of readText(join(directory, "cgroup.procs")).split("\n"))
-      if (line !== "" && line !== "0") pids.add(Number(line));
-    for (const entry of readdirSync(directory, { withFileTypes: true }))
-      if (entry.isDirectory()) collect(join(directory, entry.name));
-  };
+  forProcesses(directories, (pid) => pids.add(pid));
+  return [...pids];
+}
+
+function forProcesses(directories: readonly string[], take: (pid: number) => void): void {
   for (const directory of directories) {
     try {
-      collect(directory);
+      eachProcess(directory, take);
     } catch (error) {
-      // One that is gone, or going, has no processes.
-      if (!["ENOENT", "ENODEV", "EOPNOTSUPP"].includes(codeOf(error))) throw failed("read", directory, error);
+      throw failed("read", directory, error);
     }
   }
-  return [...pids];
 }
 
 /** A cgroup that a dying process hasn't left yet refuses rmdir: it is asked again, for so many milliseconds in all. */
 const PATIENCE = 10_000;
 
-/** Removes the directory and those below; false when it isn't empty. */
-function removeTree(directory: string): boolean {
+/** The directory alone; false when it isn't empty. */
+function removeEmpty(directory: string): boolean {
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
   // Of a name that is too long there is none either.
   if (result === 0 || result === -ERRNO.ENOENT || result === -ERRNO.ENAMETOOLONG) return true;
-  if (result !== -ERRNO.EBUSY && result !== -ERRNO.ENOTEMPTY)
-    throw failed("remove", directory, { code: errnoName(-result) });
-  let empty = true;
+  if (result === -ERRNO.EBUSY || result === -ERRNO.ENOTEMPTY) return false;
+  throw failed("remove", directory, { code: errnoName(-result) });
+}
+
+/** Removes the directory and those below; false when it isn't empty. */
+function removeTree(directory: string): boolean {
+  if (removeEmpty(directory)) return true;
   try {
-    for (const entry of readdirSync(directory, { withFileTypes: true }))
-      if (entry.isDirectory() && !removeTree(join(directory, entry.name))) empty = false;
-    if (empty) rmdirSync(directory);
-    return empty;
+    removeBelow(directory);
   } catch (error) {
-    if (codeOf(error) === "ENOENT") return true;
-    if (codeOf(error) === "EBUSY") return false;
     throw failed("remove", directory, error);
   }
+  return removeEmpty(directory);
 }
 
 /** Kills whatever is in the directories and removes them. */
@@ -147,7 +146,8 @@ function killAll(directories: readonly string[]): void {
       // By their pids, then.
     }
   }
-  for (const pid of processesOf(directories)) rawSyscall("kill", pid, 9);
+  // Each as it is found: one that makes cgroup after cgroup would be ahead of who looks for all of them first.
+  forProcesses(directories, (pid) => rawSyscall("kill", pid, SIGKILL));
 }
 
 /** Removes the directories above that were made for the cgroup and are empty. */

@@ -2,10 +2,11 @@
 
 import { KontenaError } from "../error.ts";
 import { codeOf, readPiece, readText } from "../kernel/files.ts";
-import { readdirSync, writeFileSync } from "../kernel/fs.ts";
+import { writeFileSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
 import type { Cgroup } from "./cgroup.ts";
 import { controllerOf, failed, unifiedOf } from "./directories.ts";
+import { walk } from "./tree.ts";
 
 type Freezer = { version: 1 | 2; directory: string };
 
@@ -133,16 +134,16 @@ export function thawCgroup(cgroup: Cgroup): void {
 export function thawTree(cgroup: Cgroup): void {
   const top = controllerOf(cgroup, "freezer");
   if (top === undefined) return;
-  const thaw = (directory: string): void => {
-    if (stateOf({ version: 1, directory }, true) !== "thawed") setState({ version: 1, directory }, false);
-    for (const entry of readdirSync(directory, { withFileTypes: true }))
-      if (entry.isDirectory()) thaw(join(directory, entry.name));
+  const thaw = (fd: number): void => {
+    // By the descriptor, since the path may be longer than the kernel takes.
+    const freezer = { version: 1, directory: `/proc/self/fd/${fd}` } as const;
+    if (stateOf(freezer, true) !== "thawed") setState(freezer, false);
   };
   try {
-    thaw(top);
+    walk(top, { enter: thaw });
   } catch (error) {
     // What is gone, or going, needs no thaw.
-    if (error instanceof KontenaError ? error.details.errno !== "ENOENT" : codeOf(error) !== "ENOENT")
-      throw error;
+    const errno = error instanceof KontenaError ? error.details.errno : codeOf(error);
+    if (errno !== "ENOENT") throw failed("thaw", top, { code: errno });
   }
 }

@@ -6,6 +6,7 @@
 import { dirname } from "../path.ts";
 import { ACCESS, AT_EACCESS, AT_FDCWD, AT_REMOVEDIR, O } from "./consts/fcntl.ts";
 import { S_IF, S_IFMT } from "./consts/stat.ts";
+import { DT_DIR, DT_UNKNOWN, entriesOf } from "./dents.ts";
 import { ERRNO } from "./errno.ts";
 import { call, FileError, whole } from "./file-error.ts";
 import { rawSyscall } from "./libc.ts";
@@ -228,29 +229,11 @@ export interface Dirent {
   isDirectory(): boolean;
 }
 
-/** struct linux_dirent64 (getdents(2)): inode, offset, length of the record, type, name. */
-const RECORD_LENGTH = 16;
-const TYPE = 18;
-const NAME = 19;
-/** dirent.h: readdir(3). */
-const DT_UNKNOWN = 0;
-const DT_DIR = 4;
-
 function entriesIn(path: string): { name: string; type: number }[] {
   const fd = openSync(path, O.O_RDONLY | O.O_DIRECTORY);
   const text = decoder();
-  const entries: { name: string; type: number }[] = [];
   try {
-    const bytes = new Uint8Array(CHUNK);
-    const view = new DataView(bytes.buffer);
-    for (;;) {
-      const length = call(path, "getdents64", fd, bytes, bytes.length);
-      if (length === 0) return entries;
-      for (let at = 0; at < length; at += view.getUint16(at + RECORD_LENGTH, true)) {
-        const name = text.decode(bytes.subarray(at + NAME, bytes.indexOf(0, at + NAME)));
-        if (name !== "." && name !== "..") entries.push({ name, type: view.getUint8(at + TYPE) });
-      }
-    }
+    return entriesOf(fd, path).map(({ name, type }) => ({ name: text.decode(name.subarray(0, -1)), type }));
   } finally {
     closeSync(fd);
   }
