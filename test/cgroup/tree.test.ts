@@ -24,8 +24,13 @@ afterEach(async () => {
   for (const child of children) child.kill("SIGKILL");
   await Promise.all([...children].map(({ exited }) => exited));
   children.clear();
-  for (const top of made.splice(0)) killAndRemove([top], () => {});
+  for (const top of made.splice(0)) killAndRemove([top], () => thaw(top));
 });
+
+function thaw(top: string): void {
+  if (freezer !== undefined)
+    thawTree({ manager: "cgroupfs", path: "/", hierarchies: [freezer], directories: [top], made: [] });
+}
 
 /** A real cgroup. */
 function makeTop(hierarchy: Hierarchy | undefined): string {
@@ -101,16 +106,17 @@ test.skipIf(freezer === undefined)(
   `cgroups nested deeper than there are descriptors are removed${skipped(freezer)}`,
   () => {
     const top = makeTop(freezer);
-    const pid = deepBelow(top, 100, 1);
+    const pid = deepBelow(top, 60, 1);
     const script = `
       const { killAndRemove, processesOf } = await import(${JSON.stringify(join(import.meta.dir, "../../src/cgroup/directories.ts"))});
       console.log(processesOf([${JSON.stringify(top)}]).join());
       killAndRemove([${JSON.stringify(top)}], () => {});`;
-    const limit = ["prlimit", "--nofile=60", "--"];
+    const limit = ["prlimit", "--nofile=40", "--"];
     const { stdout, stderr } = Bun.spawnSync([...limit, process.execPath, "-e", script]);
     expect([stdout.toString(), stderr.toString()]).toEqual([`${pid}\n`, ""]);
     expect(existsSync(top)).toBe(false);
   },
+  30_000,
 );
 
 test.skipIf(freezer === undefined)(`a cgroup whose name is no text is removed${skipped(freezer)}`, () => {
@@ -135,13 +141,7 @@ test.skipIf(freezer?.version !== 1)(
         .trim();
     inLowest("echo FROZEN >");
     expect(inLowest("cat")).toBe("FROZEN");
-    thawTree({
-      manager: "cgroupfs",
-      path: "/",
-      hierarchies: [freezer as Hierarchy],
-      directories: [top],
-      made: [],
-    });
+    thaw(top);
     expect(inLowest("cat")).toBe("THAWED");
   },
 );
