@@ -101,11 +101,13 @@ function forProcesses(directories: readonly string[], take: (pid: number) => voi
 /** A cgroup that a dying process hasn't left yet refuses rmdir: it is asked again, for so many milliseconds in all. */
 const PATIENCE = 10_000;
 
+/** Of a name that is too long there is no directory either, nor below a file. */
+const NOT_THERE: readonly number[] = [-ERRNO.ENOENT, -ERRNO.ENAMETOOLONG, -ERRNO.ENOTDIR];
+
 /** The directory alone; false when it isn't empty. */
 function removeEmpty(directory: string): boolean {
   const result = rawSyscall("unlinkat", AT_FDCWD, directory, AT_REMOVEDIR);
-  // Of a name that is too long there is none either.
-  if (result === 0 || result === -ERRNO.ENOENT || result === -ERRNO.ENAMETOOLONG) return true;
+  if (result === 0 || NOT_THERE.includes(result)) return true;
   if (result === -ERRNO.EBUSY || result === -ERRNO.ENOTEMPTY) return false;
   throw failed("remove", directory, { code: errnoName(-result) });
 }

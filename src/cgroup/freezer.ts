@@ -142,8 +142,9 @@ export function thawTree(cgroup: Cgroup): void {
   try {
     walk(top, { enter: thaw });
   } catch (error) {
-    // What is gone, or going, needs no thaw.
-    const errno = error instanceof KontenaError ? error.details.errno : codeOf(error);
-    if (errno !== "ENOENT") throw failed("thaw", top, { code: errno });
+    const errno = (error instanceof KontenaError ? error.details.errno : undefined) ?? codeOf(error);
+    // What is gone, going, or was never made needs no thaw.
+    if (!["ENOENT", "ENODEV", "ENOTDIR", "ENAMETOOLONG"].includes(errno))
+      throw failed("thaw", top, { code: errno });
   }
 }
