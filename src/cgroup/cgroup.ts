@@ -22,8 +22,10 @@ export interface Cgroup {
   hierarchies: readonly Hierarchy[];
   /** The container's directories, one for each hierarchy, in the same order. */
   directories: string[];
-  /** All directories that were made for it by this driver, the topmost first. */
+  /** All directories that were made for it by this driver, the topmost first; in the state before they are made. */
   made: string[];
+  /** What was already there below a directory of the container's that was there: inodes by its path. They stay, as it does. */
+  found?: Record<string, number[]>;
   /** What was applied last, as a whole: an update changes parts of it. */
   resources?: Resources;
   /** The systemd driver's unit, whose systemd it is, and the socket by which that was reached. */
@@ -37,6 +39,8 @@ export interface CgroupRequest {
   input: PlanInput;
   /** The same of the config, gone through. */
   asked: Asked;
+  /** Hears of each directory when it is made; whoever cleans up in the same process knows those only. */
+  isMade?(path: string): void;
   /** Hears of what is odd but legal. */
   warn(message: string, details?: { at?: string; hint?: string }): void;
 }
@@ -58,8 +62,12 @@ export interface Driver {
   adopt(request: CgroupRequest, cgroup: Cgroup, pid: number): void;
   /** New limits, merged into those of `cgroup.resources`; all of them hold, or the error names the one that doesn't. */
   update(cgroup: Cgroup, change: Resources, warn: CgroupRequest["warn"]): void;
-  /** Kills what is left in the cgroup, and removes all that was made; also what is half made, or gone already. */
-  remove(cgroup: Cgroup): void;
+  /**
+   * Kills what is left in the cgroup, and removes all that was made; also what is half made, or gone already. What wasn't made
+   * stays (runtime.md, "Delete"), without processes and without what was made below it; or as it is unless the container was
+   * `created`: before that, nothing in there but init is the container's.
+   */
+  remove(cgroup: Cgroup, created: boolean): void;
 }
 
 /** The driver of a manager; systemd's is loaded when it is the one. */
@@ -70,6 +78,6 @@ export function driverOf(manager: Manager): Driver {
 }
 
 /** Removes the cgroup by the driver that made it. */
-export function removeCgroup(cgroup: Cgroup): void {
-  driverOf(cgroup.manager).remove(cgroup);
+export function removeCgroup(cgroup: Cgroup, created: boolean): void {
+  driverOf(cgroup.manager).remove(cgroup, created);
 }

@@ -14,6 +14,7 @@ import { joinsByItself } from "../plan/texts.ts";
 import type { Cgroup, CgroupRequest, Driver } from "./cgroup.ts";
 import {
   directoriesOf,
+  emptyTree,
   fillCpuset,
   joinCgroup,
   killAndRemove,
@@ -21,16 +22,41 @@ import {
   missing,
   processesOf,
   removeMade,
+  removeTree,
   unifiedOf,
 } from "./directories.ts";
 import { refuseFrozen, thawTree } from "./freezer.ts";
 import { applyLateLimits, applyLimits, limitsOf, updateLimits } from "./limits.ts";
+import { inodesBelow } from "./tree.ts";
 import { giveAway, ownerOf } from "./v2/ownership.ts";
+
+/** The container's directories that were there before. */
+const usedOf = ({ directories, made }: Pick<Cgroup, "directories" | "made">): string[] =>
+  chosen(directories, (directory) => !made.includes(directory));
 
 /**
  * A cgroup with processes in it is refused: cleaning up would kill them (config-linux.md, "Control groups": such a cgroup
  * isn't fit for create).
  */
+function refuseProcesses(path: string, used: readonly string[], init?: number): void {
+  if (used.length === 0 || !hasAny(processesOf(used), (pid) => pid !== init)) return;
+  throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has processes in it`, {
+    at: "linux.cgroupsPath",
+    path: used[0] as string,
+    hint: "each container needs a cgroup of its own",
+  });
+}
+
+/** What is below those that are there; nearly always nothing. */
+function foundIn(used: readonly string[]): Pick<Cgroup, "found"> {
+  const found: Record<string, number[]> = {};
+  for (const directory of used) {
+    const inodes = inodesBelow(directory);
+    if (inodes.length > 0) found[directory] = inodes;
+  }
+  return hasAny(Object.keys(found), () => true) ? { found } : {};
+}
+
 function plan(request: CgroupRequest): Cgroup {
   const { input } = request;
   const { hierarchies } = input.host;
@@ -38,25 +64,29 @@ function plan(request: CgroupRequest): Cgroup {
   const directories = mapped(hierarchies, (h) => join(h.mountpoint, path));
   const made: string[] = [];
   for (const { mountpoint } of hierarchies) made.push(...missing(join(mountpoint, path), mountpoint));
-  const used = chosen(directories, (directory) => !made.includes(directory));
-  if (used.length > 0 && processesOf(used).length > 0)
-    throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has processes in it`, {
-      at: "linux.cgroupsPath",
-      path: used[0] as string,
-      hint: "each container needs a cgroup of its own",
-    });
-  return { manager: "cgroupfs", path, hierarchies, directories, made, ...limitsOf(request) };
+  const used = usedOf({ directories, made });
+  refuseProcesses(path, used);
+  return {
+    manager: "cgroupfs",
+    path,
+    hierarchies,
+    directories,
+    made,
+    ...foundIn(used),
+    ...limitsOf(request),
+  };
 }
 
 /** Loaded for a cgroup that has a parent of its own on v2. */
 const loadV2 = () => require("./v2/controllers.ts") as typeof import("./v2/controllers.ts");
 
 /** The directories of some hierarchies, those above included. */
-function makeIn(cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
+function makeIn({ isMade }: CgroupRequest, cgroup: Cgroup, where: (h: Hierarchy) => boolean): void {
   for (let i = 0; i < cgroup.hierarchies.length; i++) {
     const [h, directory] = [cgroup.hierarchies[i] as Hierarchy, cgroup.directories[i] as string];
     if (!where(h)) continue;
-    makeDirectories(chosen(cgroup.made, (path) => path === directory || directory.startsWith(`${path}/`)));
+    const paths = chosen(cgroup.made, (path) => path === directory || directory.startsWith(`${path}/`));
+    makeDirectories(paths, directory, (path) => isMade?.(path));
     if (h.options.includes("cpuset")) fillCpuset(directory, h.mountpoint);
   }
 }
@@ -71,7 +101,7 @@ function isLate({ input }: CgroupRequest, cgroup: Cgroup): boolean {
 
 function make(request: CgroupRequest, cgroup: Cgroup): void {
   const late = isLate(request, cgroup);
-  makeIn(cgroup, (h) => h.version === 2 || !late);
+  makeIn(request, cgroup, (h) => h.version === 2 || !late);
   refuseFrozen(cgroup);
   if (!late) applyLimits(request, cgroup);
   const unified = unifiedOf(cgroup);
@@ -87,10 +117,12 @@ function birthplace(cgroup: Cgroup): number | undefined {
 function adopt(request: CgroupRequest, cgroup: Cgroup, pid: number): void {
   const v1 = (h: Hierarchy) => h.version === 1;
   if (isLate(request, cgroup)) {
-    makeIn(cgroup, v1);
+    makeIn(request, cgroup, v1);
     refuseFrozen(cgroup);
     applyLimits(request, cgroup);
   }
+  // Another create may have taken them as well, and been faster.
+  refuseProcesses(cgroup.path, usedOf(cgroup), pid);
   if (!joinsByItself(request.input)) joinCgroup(directoriesOf(cgroup, v1), pid);
   applyLateLimits(request, cgroup);
   const owner = ownerOf(request.input);
@@ -99,8 +131,25 @@ function adopt(request: CgroupRequest, cgroup: Cgroup, pid: number): void {
     giveAway(unified, owner);
 }
 
-function remove(cgroup: Cgroup): void {
-  killAndRemove(cgroup.directories, () => thawTree(cgroup));
+/** Without the directories that were there before. */
+function ownPart(cgroup: Cgroup): Cgroup {
+  const isOwn = (directory: string | undefined) => cgroup.made.includes(directory as string);
+  return {
+    ...cgroup,
+    hierarchies: chosen(cgroup.hierarchies, (_, i) => isOwn(cgroup.directories[i])),
+    directories: chosen(cgroup.directories, isOwn),
+  };
+}
+
+function remove(cgroup: Cgroup, created: boolean): void {
+  const { made, found = {} } = cgroup;
+  const part = created ? cgroup : ownPart(cgroup);
+  killAndRemove(
+    part.directories,
+    () => thawTree(part),
+    (directory) =>
+      made.includes(directory) ? removeTree(directory) : emptyTree(directory, new Set(found[directory])),
+  );
   removeMade(cgroup);
 }
 

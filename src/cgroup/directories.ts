@@ -44,12 +44,24 @@ export function missing(path: string, top: string): string[] {
   return paths;
 }
 
-export function makeDirectories(paths: readonly string[]): void {
+/**
+ * Makes the directories of `paths`, the last of which is the container's own, and tells of each that it has made. One above that
+ * is there by now is as good; the last isn't: it is another container's, to whom this one's processes would be its own.
+ * @throws KontenaError CGROUP_FAILED
+ */
+export function makeDirectories(paths: readonly string[], own: string, isMade: (path: string) => void): void {
   for (const path of paths) {
     try {
       mkdirSync(path);
+      isMade(path);
     } catch (error) {
-      if (codeOf(error) !== "EEXIST") throw failed("make", path, error);
+      const errno = codeOf(error);
+      if (errno !== "EEXIST") throw failed("make", path, error);
+      if (path === own)
+        throw new KontenaError("CGROUP_FAILED", `the cgroup ${path} has just been made by somebody else`, {
+          ...{ at: "linux.cgroupsPath", path, errno },
+          hint: "each container needs a cgroup of its own",
+        });
     }
   }
 }
@@ -113,23 +125,35 @@ function removeEmpty(directory: string): boolean {
 }
 
 /** Removes the directory and those below; false when it isn't empty. */
-function removeTree(directory: string): boolean {
+export function removeTree(directory: string): boolean {
   if (removeEmpty(directory)) return true;
-  try {
-    removeBelow(directory);
-  } catch (error) {
-    throw failed("remove", directory, error);
-  }
+  clearBelow(directory);
   return removeEmpty(directory);
 }
 
-/** Kills whatever is in the directories and removes them. */
-export function killAndRemove(directories: readonly string[], thaw: () => void): void {
+/** The same of a directory that stays, and so do those below of the inodes `kept`. */
+export const emptyTree = (directory: string, kept: ReadonlySet<number>): boolean =>
+  clearBelow(directory, kept) && processesOf([directory]).length === 0;
+
+function clearBelow(directory: string, kept?: ReadonlySet<number>): boolean {
+  try {
+    return removeBelow(directory, kept);
+  } catch (error) {
+    throw failed("remove", directory, error);
+  }
+}
+
+/** Kills whatever is in the directories until `remove` is true of each; unless it is given, they are removed. */
+export function killAndRemove(
+  directories: readonly string[],
+  thaw: () => void,
+  remove: (directory: string) => boolean = removeTree,
+): void {
   const end = Date.now() + PATIENCE;
   let pause = 1;
   let left = directories;
   for (;;) {
-    left = chosen(left, (directory) => !removeTree(directory));
+    left = chosen(left, (directory) => !remove(directory));
     if (left.length === 0) break;
     killAll(left);
     thaw();

@@ -104,14 +104,24 @@ function removeOne(above: number, { name }: Entry): boolean {
   throw new FileError(result, "rmdir");
 }
 
-/** Removes what is below, the lowest first; false when something is left that isn't empty. @throws FileError */
-export function removeBelow(top: string): boolean {
+/**
+ * Removes what is below, the lowest first, but for directories of the inodes `kept`; false when more is left, which isn't empty.
+ * @throws FileError
+ */
+export function removeBelow(top: string, kept: ReadonlySet<number> = new Set()): boolean {
   let isAll = true;
   walk(top, {
-    goesInto: (above, entry) => !removeOne(above, entry),
+    goesInto: (above, entry) => kept.has(entry.inode) || !removeOne(above, entry),
     leave: (above, entry) => {
-      if (!removeOne(above, entry)) isAll = false;
+      if (!kept.has(entry.inode) && !removeOne(above, entry)) isAll = false;
     },
   });
   return isAll;
+}
+
+/** What is below, by inode: a name may be no text, and a cgroup that is made later never has the same one. @throws FileError */
+export function inodesBelow(top: string): number[] {
+  const inodes: number[] = [];
+  walk(top, { goesInto: (_, { inode }) => inodes.push(inode) > 0 });
+  return inodes;
 }

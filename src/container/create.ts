@@ -109,6 +109,7 @@ export function createCompiled(runtime: Runtime, options: CreateOptions, prepare
       directory,
       state: firstState(options, prepared),
       descriptors: ownDescriptors(prepared.input.preserveFds),
+      cgroups: [],
       undoing: [],
     };
     try {

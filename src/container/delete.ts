@@ -79,7 +79,7 @@ export function removeLocked(
   const poststop = state?.hooks ? poststopOf(runtime, directory, state) : undefined;
   if (state !== undefined) {
     endProcess(state);
-    if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+    if (state.cgroup !== undefined) removeCgroup(state.cgroup, state.status === "created");
     if (state.resctrl !== undefined) removeGroups(state.resctrl);
   }
   removeDirectory(directory);

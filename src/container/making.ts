@@ -14,6 +14,8 @@ export interface Making {
   /** Of init, from its birth on. */
   pidfd?: number;
   descriptors: Descriptors;
+  /** Directories that were made for its cgroup: of those that the state names, others may have made some meanwhile. */
+  cgroups: string[];
   /** What has been done outside of the container, undone in the opposite order while init is there still. */
   undoing: (() => void)[];
   /** Hooks have run; when nothing is left of the container, those that undo their work do. */
@@ -31,7 +33,8 @@ export function take(making: Making, { pid, pidfd }: Child): void {
 }
 
 /** What was moved into the container comes back first, then init ends, then what it was in is removed. */
-export function undo(runtime: Runtime, { directory, state, pidfd, undoing, poststop }: Making): void {
+export function undo(runtime: Runtime, making: Making): void {
+  const { directory, state, pidfd, undoing, poststop } = making;
   for (const action of undoing.toReversed())
     try {
       action();
@@ -40,12 +43,17 @@ export function undo(runtime: Runtime, { directory, state, pidfd, undoing, posts
     }
   if (pidfd !== undefined) end({ pid: state.pid, pidfd });
   try {
-    if (state.cgroup !== undefined) removeCgroup(state.cgroup);
+    undoCgroup(making);
     if (state.resctrl !== undefined) leaveRdt(state.resctrl);
   } finally {
     removeDirectory(directory);
     poststop?.();
   }
+}
+
+/** Removes what was made of the cgroup until now. */
+export function undoCgroup({ state, cgroups }: Making): void {
+  if (state.cgroup !== undefined) removeCgroup({ ...state.cgroup, made: cgroups }, false);
 }
 
 /** Loaded for a container that has groups. */

@@ -1,14 +1,14 @@
 /** The container's cgroup, from what will be made to the waiting init in it; and a container that goes without. */
-import { type CgroupRequest, driverOf, removeCgroup } from "../cgroup/cgroup.ts";
+import { type CgroupRequest, driverOf } from "../cgroup/cgroup.ts";
 import { type Compiled, compileVariant } from "./compile.ts";
-import type { Making } from "./making.ts";
+import { type Making, undoCgroup } from "./making.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** Loaded for a container that goes without a cgroup. */
 const loadRefusals = () => require("./no-cgroup.ts") as typeof import("./no-cgroup.ts");
 
-function request(runtime: Runtime, { input, asked }: Compiled, { state: { id } }: Making): CgroupRequest {
-  return { id, input, asked, warn: runtime.warn };
+function request(runtime: Runtime, { input, asked }: Compiled, { state, cgroups }: Making): CgroupRequest {
+  return { id: state.id, input, asked, isMade: (path) => cgroups.push(path), warn: runtime.warn };
 }
 
 /** Whether there is nothing to make before init is there. */
@@ -47,7 +47,7 @@ export function makeCgroup(runtime: Runtime, prepared: Compiled, making: Making)
 
 /** The plan had steps into the cgroup: this container gets another one. */
 function withoutCgroup(runtime: Runtime, prepared: Compiled, making: Making): undefined {
-  if (making.state.cgroup !== undefined) removeCgroup(making.state.cgroup);
+  undoCgroup(making);
   delete making.state.cgroup;
   const input = { ...prepared.input, cgroupPath: undefined };
   Object.assign(prepared, compileVariant(runtime, prepared, "no cgroup", input));

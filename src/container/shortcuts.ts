@@ -3,11 +3,13 @@
  * a container with whom nothing is unusual, in the same order. Whatever comes out otherwise leads back to those, which can be begun
  * anew at any point.
  */
+import type { Cgroup } from "../cgroup/cgroup.ts";
 import { encodeShortcut, OWN, STATES } from "../init/shortcut.ts";
 import { type Arg, type Call, cell, type Outcome, type Step, words } from "../init/step.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
 import { POLL } from "../kernel/consts/socket.ts";
 import { writeFileSync } from "../kernel/fs.ts";
+import { hasAny } from "../lists.ts";
 import { join } from "../path.ts";
 import { DELETE_SHORTCUT, FILES, START_SHORTCUT, type StoredState } from "./directory.ts";
 import { backFrom, orBack, succeed } from "./shortcut-numbers.ts";
@@ -92,12 +94,18 @@ export function deleteSteps({ cgroup, id, pid }: StoredState): Step[] {
   ];
 }
 
-/** None for what start or delete has more to do with: hooks, agents, systemd's units, resctrl. */
+/** Whether all of it was made for the container. What wasn't stays, and has to be looked at. */
+const isWhole = ({ directories, made }: Cgroup): boolean =>
+  !hasAny(directories, (directory) => !made.includes(directory));
+
+/** None for what start or delete has more to do with: hooks, agents, systemd's units, cgroups that were there before, resctrl. */
 export function leaveShortcuts(directory: string, state: StoredState): void {
   const { cgroup, hooks, listener, resctrl } = state;
   const leave = (name: string, steps: readonly Step[]) =>
     writeFileSync(join(directory, name), encodeShortcut(state.id, steps), { mode: 0o600 });
   if (hooks) return;
   if (listener === undefined) leave(START_SHORTCUT, startSteps(state));
-  if (resctrl === undefined && cgroup?.manager !== "systemd") leave(DELETE_SHORTCUT, deleteSteps(state));
+  // Of systemd's none is made here.
+  if (resctrl === undefined && (cgroup === undefined || isWhole(cgroup)))
+    leave(DELETE_SHORTCUT, deleteSteps(state));
 }

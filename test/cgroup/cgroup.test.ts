@@ -41,7 +41,7 @@ function make(path: string): Cgroup {
 }
 
 afterEach(() => {
-  for (const cgroup of made.splice(0)) removeCgroup(cgroup);
+  for (const cgroup of made.splice(0)) removeCgroup(cgroup, true);
 });
 
 const sleepers = new Set<ReturnType<typeof Bun.spawn>>();
@@ -60,7 +60,7 @@ real(`a cgroup is a directory in every hierarchy${skipped}`, () => {
   const cgroup = make(path);
   expect(cgroup.directories).toEqual(hierarchies.map((h) => join(h.mountpoint, path)));
   for (const directory of cgroup.directories) expect(existsSync(join(directory, "cgroup.procs"))).toBe(true);
-  removeCgroup(cgroup);
+  removeCgroup(cgroup, true);
   for (const directory of cgroup.directories) expect(existsSync(directory)).toBe(false);
 });
 
@@ -81,11 +81,11 @@ real(
     const outer = make(path);
     const inner = make(`${path}/a/b`);
     const other = make(`${path}/a/c`);
-    removeCgroup(inner);
+    removeCgroup(inner, true);
     const [directory] = outer.directories as [string];
     expect(existsSync(`${directory}/a/c`)).toBe(true);
     expect(existsSync(`${directory}/a/b`)).toBe(false);
-    removeCgroup(other);
+    removeCgroup(other, true);
     expect(existsSync(`${directory}/a/c`)).toBe(false);
     expect(existsSync(directory)).toBe(true);
   },
@@ -105,7 +105,7 @@ real(`a process inside is killed, and so is one in a cgroup below${skipped}`, as
   });
   joinCgroup(below, inner.pid);
   expect(processesOf(cgroup.directories).sort()).toEqual([outer.pid, inner.pid].sort());
-  removeCgroup(cgroup);
+  removeCgroup(cgroup, true);
   for (const directory of cgroup.directories) expect(existsSync(directory)).toBe(false);
   await Promise.all([outer.exited, inner.exited]);
   expect([outer.signalCode, inner.signalCode]).toEqual(["SIGKILL", "SIGKILL"]);
@@ -113,11 +113,11 @@ real(`a process inside is killed, and so is one in a cgroup below${skipped}`, as
 
 real(`removing what is gone already is no error${skipped}`, () => {
   const cgroup = make(name());
-  removeCgroup(cgroup);
-  removeCgroup(cgroup);
+  removeCgroup(cgroup, true);
+  removeCgroup(cgroup, true);
   expect(processesOf(cgroup.directories)).toEqual([]);
   const never = planCgroup(name());
-  removeCgroup(never);
+  removeCgroup(never, true);
 });
 
 real(`a cgroup with processes in it isn't taken: removing the container would kill them${skipped}`, () => {
@@ -163,7 +163,7 @@ real(`a frozen process stands still until it is thawed, and a frozen cgroup can 
   thawCgroup(cgroup);
   expect(frozenState(cgroup)).toBe("thawed");
   freezeCgroup(cgroup);
-  removeCgroup(cgroup);
+  removeCgroup(cgroup, true);
   for (const directory of cgroup.directories) expect(existsSync(directory)).toBe(false);
 });
 
