@@ -17,15 +17,15 @@ export const ELF_BASE = 0x40_0000n;
 export const BOOTSTRAP_FAILED = 125;
 
 const FILE_HEADER_SIZE = 64;
-const PROGRAM_HEADER_SIZE = 56;
+export const PROGRAM_HEADER_SIZE = 56;
 const STRINGS_OFFSET = FILE_HEADER_SIZE + 2 * PROGRAM_HEADER_SIZE;
 
 const ET_EXEC = 2;
-const PT_LOAD = 1;
+export const PT_LOAD = 1;
 const PT_GNU_STACK = 0x6474e551;
-const PF_X = 1;
+export const PF_X = 1;
 const PF_W = 2;
-const PF_R = 4;
+export const PF_R = 4;
 
 /** Addresses within the file that is being built. */
 export interface InitElfLayout {
