@@ -48,7 +48,7 @@ export const labelOf = ({ text, before }: TracedCall) =>
 /** Calls whose arguments are printed when they return: only the first one is known before. */
 const FILLED_BY_KERNEL = new Set(
   (
-    "clone3 read pread64 socketpair pipe2 wait4 waitid ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask " +
+    "clone3 read pread64 socketpair wait4 waitid ppoll getdents64 statx newfstatat fstatfs rt_sigprocmask " +
     "epoll_pwait epoll_pwait2 sendto recvfrom flistxattr fgetxattr"
   ).split(" "),
 );
@@ -87,7 +87,7 @@ function pathOf(args: string): string | undefined {
 
 function argumentsOf(name: string, rest: string, id: string): string {
   const all = rest.replace(/( <unfinished \.\.\.>|)\)?(\s+= (-?\d|\?|0x).*|)$/, "");
-  if (name === "getcwd") return "";
+  if (name === "getcwd" || name === "pipe2") return "";
   if (name === "prlimit64")
     return all
       .split(", ", 2)
