@@ -54,7 +54,8 @@ export function start(runtime: Runtime, id: string, notifySocket?: string, own?:
     // Before the status is looked at, which then says of this very process that it waits.
     const pidfd = state === undefined ? -1 : rawSyscall("pidfd_open", state.pid, 0);
     try {
-      if (state !== undefined && hasLetGo()) return { pid: state.pid, notifier: finish(directory, state) };
+      if (state !== undefined && own === undefined && hasLetGo())
+        return { pid: state.pid, notifier: finish(directory, state) };
       checkCreated(directory, id, state);
       const known = pidfd < 0 ? undefined : pidfd;
       return { pid: state.pid, notifier: listenAndLetGo(directory, state, notifySocket, known) };
