@@ -61,7 +61,8 @@ const FRAME = {
   size: 40,
   user: 48,
   log: 56,
-  stat: 64,
+  opened: 64,
+  stat: 72,
 } as const;
 const FRAME_SIZE = 256;
 const STAT = { mode: 24, uid: 28, size: 48 } as const;
@@ -327,7 +328,6 @@ function openDirectories(): Line[] {
   ];
 }
 
-/** r14 is the file's descriptor. */
 function mapFile(): Line[] {
   return [
     get("rdi", "own"),
@@ -336,7 +336,7 @@ function mapFile(): Line[] {
     ...kernelCall("openat"),
     compareNumber("rax", -MAX_ERRNO),
     farJumpIf("nc", "close"),
-    move("r14", "rax"),
+    put("opened", "rax"),
     call("owned"),
     ...isRegular("close"),
     load("rsi", "r15", FRAME.stat + STAT.size),
@@ -348,14 +348,11 @@ function mapFile(): Line[] {
     moveNumber32("rdi", SHORTCUT_BASE),
     moveNumber32("rdx", PROT.PROT_READ | PROT.PROT_WRITE),
     moveNumber32("r10", MAP.MAP_PRIVATE | MAP.MAP_FIXED_NOREPLACE),
-    move("r8", "r14"),
+    get("r8", "opened"),
     moveNumber32("r9", 0),
     ...kernelCall("mmap"),
-    move("rbx", "rax"),
-    move("rdi", "r14"),
-    ...kernelCall("close"),
     moveNumber32("rcx", SHORTCUT_BASE),
-    compare("rbx", "rcx"),
+    compare("rax", "rcx"),
     farJumpIf("nz", "close"),
   ];
 }
@@ -397,6 +394,7 @@ function runFile(): Line[] {
     moveNumber32("rdx", 0),
     ...kernelCall("close_range"),
     moveNumber("rax", word(-1)),
+    put("opened", "rax"),
     put("states", "rax"),
     put("own", "rax"),
     label("unmap"),
@@ -404,6 +402,8 @@ function runFile(): Line[] {
     get("rsi", "size"),
     ...kernelCall("munmap"),
     label("close"),
+    get("rdi", "opened"),
+    ...kernelCall("close"),
     get("rdi", "own"),
     ...kernelCall("close"),
     get("rdi", "states"),
@@ -510,6 +510,7 @@ export function shortcut(): Line[] {
     moveNumber("rax", word(-1)),
     put("states", "rax"),
     put("own", "rax"),
+    put("opened", "rax"),
     ...readArguments(),
     ...readRoot(),
     ...readLog(),
