@@ -25,6 +25,7 @@ import {
   storeNumber,
   subtract,
 } from "../../src/init/machine/x64.ts";
+import { MAX_ERRNO } from "../../src/init/op.ts";
 import { MADV, MAP, PROT } from "../../src/kernel/consts/mman.ts";
 import { readSegments } from "./elf.ts";
 import { kernelCall } from "./kernel-call.ts";
@@ -33,7 +34,6 @@ import { kernelCall } from "./kernel-call.ts";
 const DEAR = 4000;
 const ROUNDS = 3;
 const CLOCK_MONOTONIC = 1;
-const MAX_ERRNO = 4095;
 const PAGE = 4096;
 /** The first page has the times, `struct timespec` each; the second one is touched. */
 const SIZE = 2 * PAGE;

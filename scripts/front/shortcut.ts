@@ -7,6 +7,7 @@
  * with `--option=VALUE` too. What a shortcut does is done with the caller's rights, so it is taken only from directories and a file
  * that are the caller's or root's, and that nobody else may write to.
  */
+import { DELETE_SHORTCUT, START_SHORTCUT } from "../../src/container/directory.ts";
 import { code, type Line, label } from "../../src/init/machine/assemble.ts";
 import {
   addNumber,
@@ -37,18 +38,18 @@ import {
   testBits,
   x64,
 } from "../../src/init/machine/x64.ts";
+import { MAX_ERRNO } from "../../src/init/op.ts";
 import { SHORTCUT_BASE, SHORTCUT_HEADER, SHORTCUT_MAGIC } from "../../src/init/shortcut.ts";
 import { AT_EMPTY_PATH, AT_FDCWD, O } from "../../src/kernel/consts/fcntl.ts";
 import { MAP, PROT } from "../../src/kernel/consts/mman.ts";
 import { S_IF, S_IFMT } from "../../src/kernel/consts/stat.ts";
+import { ERRNO } from "../../src/kernel/errno.ts";
 import { kernelCall } from "./kernel-call.ts";
 
-const MAX_ERRNO = 4095;
 /** LOCK_EX, and LOCK_NB: who waits for the lock may have to end its holder first, as `delete --force` does. */
 const LOCK = 2 | 4;
 /** Of a shortcut: no more, no less. */
 const LEAST = 512;
-const ENOENT = 2;
 const MOST = 1 << 20;
 
 /** What is kept on the stack, at r15. `stat` is a struct stat, 144 bytes (asm/stat.h). */
@@ -81,8 +82,8 @@ const TEXTS = {
   delete: "delete",
   force: "--force",
   f: "-f",
-  "start's": "start.ops",
-  "delete's": "delete.ops",
+  "start's": START_SHORTCUT,
+  "delete's": DELETE_SHORTCUT,
   "XDG_RUNTIME_DIR=": "XDG_RUNTIME_DIR=",
   "USER=root": "USER=root",
   default: "/run/kontena",
@@ -204,7 +205,7 @@ function openLog(): Line[] {
     addNumber("rdx", FRAME.stat),
     moveNumber32("r10", 0),
     ...kernelCall("newfstatat"),
-    compareNumber("rax", -ENOENT),
+    compareNumber("rax", -ERRNO.ENOENT),
     jumpIf("z", "make the log"),
     test("rax"),
     farJumpIf("nz", "unmap"),

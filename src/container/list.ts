@@ -4,6 +4,7 @@ import { formatError, KontenaError } from "../error.ts";
 import { codeOf, readText } from "../kernel/files.ts";
 import { readdirSync } from "../kernel/fs.ts";
 import { join } from "../path.ts";
+import { entryOf } from "../plan/home.ts";
 import { checkRootIsDirectory, readState } from "./directory.ts";
 import { isId } from "./id.ts";
 import type { Runtime } from "./runtime.ts";
@@ -39,8 +40,7 @@ export function list(runtime: Runtime): ContainerState[] {
 
 /** Name of a user in /etc/passwd (passwd(5)); `#uid` for one that isn't there, as runc has it. */
 export function userName(uid: number, passwd = readPasswd()): string {
-  const line = passwd.split("\n").find((entry) => entry.split(":")[2] === String(uid));
-  return line?.split(":")[0] || `#${uid}`;
+  return entryOf(passwd, uid)?.[0] || `#${uid}`;
 }
 
 function readPasswd(): string {

@@ -3,12 +3,17 @@
  * file (lseek(2)), which nobody reads by.
  */
 import { type Arg, type Call, cell, type Outcome, type Words, words } from "../init/step.ts";
+import { POLL } from "../kernel/consts/socket.ts";
 
 const SEEK_SET = 0;
 const SEEK_CUR = 1;
 
 /** Cell of a regular file's descriptor, whose offset it is. */
 export const SCALE = "a file to count by";
+
+/** Cells with the descriptor of the container's process, and of what waits for it. */
+export const PROCESS = "the process's descriptor";
+export const EPOLL = "epoll";
 
 /** The way back: outside of a block, the end of all steps. */
 export const orBack = { otherwise: "leave" } as const;
@@ -17,6 +22,24 @@ export const orBack = { otherwise: "leave" } as const;
 export const backFrom = (descriptor: string): Outcome => [
   { call: "close", args: [cell(descriptor)], why: "leave it to the command", after: "leave", ...orBack },
 ];
+
+const EPOLL_CTL_ADD = 1;
+
+/** Has {@link EPOLL} wait for a descriptor: for something to read, or an end. */
+export const watch = (descriptor: string): Call => ({
+  call: "epoll_ctl",
+  args: [cell(EPOLL), EPOLL_CTL_ADD, cell(descriptor), words(POLL.POLLIN, 0)],
+  why: "for what is said, or an end",
+  ...orBack,
+});
+
+/** A result of 0 when nothing was there for so many milliseconds; −1 is for ever. */
+export const awaitOne = (milliseconds: number): Call => ({
+  call: "epoll_pwait",
+  args: [cell(EPOLL), words(0, 0), 1, milliseconds, 0, 8],
+  why: "wait for one of them",
+  ...orBack,
+});
 
 export interface Num {
   at: Words;

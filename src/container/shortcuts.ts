@@ -5,21 +5,15 @@
  */
 import type { Cgroup } from "../cgroup/cgroup.ts";
 import { encodeShortcut, OWN, STATES } from "../init/shortcut.ts";
-import { type Arg, type Call, cell, type Outcome, type Step, words } from "../init/step.ts";
+import { type Arg, type Call, cell, type Outcome, type Step } from "../init/step.ts";
 import { AT_FDCWD, AT_REMOVEDIR } from "../kernel/consts/fcntl.ts";
-import { POLL } from "../kernel/consts/socket.ts";
 import { writeFileSync } from "../kernel/fs.ts";
 import { hasAny } from "../lists.ts";
 import { join } from "../path.ts";
 import { DELETE_SHORTCUT, FILES, START_SHORTCUT, type StoredState } from "./directory.ts";
-import { backFrom, orBack, succeed } from "./shortcut-numbers.ts";
+import { awaitOne, backFrom, EPOLL, orBack, PROCESS, succeed, watch } from "./shortcut-numbers.ts";
 import { startSteps } from "./start-shortcut.ts";
 
-/** Cells with descriptors. */
-const PROCESS = "the process's descriptor";
-const EPOLL = "epoll";
-
-const EPOLL_CTL_ADD = 1;
 /** A caller in another pid namespace finds nobody of this number, and sees the process in the host's /proc. */
 const isUnseen = (pid: number): Call => ({
   call: "faccessat2",
@@ -35,19 +29,8 @@ const isUnseen = (pid: number): Call => ({
 const hasEnded = (pid: number): Outcome => [
   { call: "pidfd_open", args: [pid, 0], save: PROCESS, why: "a zombie may go", ...orBack },
   { call: "epoll_create1", args: [0], save: EPOLL, why: "to wait for no time at all", ...orBack },
-  {
-    call: "epoll_ctl",
-    args: [cell(EPOLL), EPOLL_CTL_ADD, cell(PROCESS), words(POLL.POLLIN, 0)],
-    why: "its descriptor tells whether it has ended",
-    ...orBack,
-  },
-  {
-    call: "epoll_pwait",
-    args: [cell(EPOLL), words(0, 0), 1, 0, 0, 8],
-    why: "one that runs is looked at by delete",
-    zero: backFrom(EPOLL),
-    ...orBack,
-  },
+  watch(PROCESS),
+  { ...awaitOne(0), why: "one that runs is looked at by delete", zero: backFrom(EPOLL) },
 ];
 
 /** For a process that has ended: one that runs is looked at, and maybe ended, by `delete` (delete.ts, `removeLocked`). */

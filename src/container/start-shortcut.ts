@@ -5,29 +5,30 @@ import { OWN } from "../init/shortcut.ts";
 import { type Call, cell, type Outcome, type Step, words } from "../init/step.ts";
 import { AT_FDCWD, O } from "../kernel/consts/fcntl.ts";
 import { PR } from "../kernel/consts/prctl.ts";
-import { POLL } from "../kernel/consts/socket.ts";
 import { join } from "../path.ts";
 import { INIT_NAME, READY } from "../plan/names.ts";
 import { FIFO, LETS_GO, PLAN, type StoredState } from "./directory.ts";
 import {
+  awaitOne,
   backFrom,
+  EPOLL,
   isEqual,
   isOther,
   little,
   type Num,
   number,
   orBack,
+  PROCESS,
   SCALE,
   set,
   succeed,
+  watch,
 } from "./shortcut-numbers.ts";
 
 /** Cells with descriptors. */
 const FIFO_END = "this end of the FIFO";
 const FREEZER = "the freezer's file";
 const STAT = "the process's stat";
-const PROCESS = "the process's descriptor";
-const EPOLL = "epoll";
 
 /** A container that was frozen isn't started (state.ts, `isPaused`). */
 function refuseFrozen(path: string): Step[] {
@@ -67,25 +68,11 @@ function checkCreated(pid: number): Step[] {
   ];
 }
 
-const EPOLL_CTL_ADD = 1;
-
 /** Opens the FIFO, which lets init go on. Whoever goes back from here on has done that: its name says so (start.ts, `hasLetGo`). */
 function letGo(): Step[] {
   const said = number("what init says");
   const more = number("what it says besides");
-  const watch = (name: string): Call => ({
-    call: "epoll_ctl",
-    args: [cell(EPOLL), EPOLL_CTL_ADD, cell(name), words(POLL.POLLIN, 0)],
-    why: "for what is said, or an end",
-    ...orBack,
-  });
-  const wait: Call = {
-    call: "epoll_pwait",
-    args: [cell(EPOLL), words(0, 0), 1, -1, 0, 8],
-    why: "wait for one of them",
-    on: { EINTR: "again" },
-    ...orBack,
-  };
+  const wait: Call = { ...awaitOne(-1), on: { EINTR: "again" } };
   const read = (of: Num, why: string): Call => ({
     call: "read",
     args: [cell(FIFO_END), of.at, 1],

@@ -44,13 +44,19 @@ export function homeLookup(config: Config): HomeLookup[] {
   return [{ ...lookup, top: source.slice(0, slash) || "/", path: source.slice(slash + 1) }];
 }
 
+/** The fields of a user's line in the text of a passwd file (passwd(5)). */
+export function entryOf(text: string, uid: number): string[] | undefined {
+  for (const line of text.split("\n")) {
+    const fields = line.split(":");
+    if (fields[2] === String(uid)) return fields;
+  }
+  return undefined;
+}
+
 /** The home of a user in the text of a passwd file. */
 export function homeIn(text: string, uid: number): string {
-  for (const line of text.split("\n")) {
-    const [, , id, , , home = ""] = line.split(":");
-    if (id === String(uid)) return home === "" ? ROOT_HOME : home;
-  }
-  return ROOT_HOME;
+  const [, , , , , home = ""] = entryOf(text, uid) ?? [];
+  return home === "" ? ROOT_HOME : home;
 }
 
 /** The environment with HOME, in the place of an empty one. */
